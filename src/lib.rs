@@ -1,1 +1,7 @@
-//! Reprise.
+//! Reprise: checkpoint and restart of Linux jobs in user space.
+
+#![deny(unsafe_code)]
+
+pub mod engine;
+pub mod error;
+pub mod image;

@@ -1,0 +1,4 @@
+//! The two flows of Reprise, each a straight line of phases.
+
+pub mod observe;
+pub mod request;

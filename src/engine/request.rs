@@ -1,0 +1,138 @@
+//! What the command lines ask of the engine: plain values, filled by `cli`, `cpr` and the C libraries alike.
+//!
+//! Relies on the words of `image` only. Leaves defaults of the command lines to `cli` and everything that touches the machine to the engine.
+
+use std::os::fd::RawFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::image::Scope;
+
+/// One checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRequest {
+    /// What the ids name.
+    pub scope: Scope,
+    /// The ids; 0 means the requester itself, or its own group or session.
+    pub ids: Vec<i32>,
+    /// The process that stands for the requester: its own id 0, its own group. Never the tool's worker process.
+    pub requester: i32,
+    /// Where the context file goes.
+    pub destination: Destination,
+    /// What happens to a context file that is there already. Ignored for [`Destination::Fd`].
+    pub creation: Creation,
+    /// Wait until file and directory are on the disk.
+    pub sync: bool,
+    /// Permission bits of the context file.
+    pub mode: u32,
+    /// Signal for every process afterwards.
+    pub signal: Option<i32>,
+    /// Which mapped files travel in the context file.
+    pub save: SaveFiles,
+    /// What to do with processes that others trace.
+    pub ptraced: TraceRule,
+    /// What to do with processes that trace others.
+    pub ptracer: TraceRule,
+    /// How long the job may take to stop and be written; `None` waits for ever.
+    pub time_limit: Option<Duration>,
+}
+
+/// Where a context file is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// This file.
+    File(PathBuf),
+    /// This inherited descriptor: a file, a pipe, a socket.
+    Fd(RawFd),
+    /// A new directory with one `context.PID` a process.
+    Dir(PathBuf),
+}
+
+/// How a context file comes into being (`cr_checkpoint(1)`, "File creation/replacement").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Creation {
+    /// Written beside, renamed over the target.
+    Atomic,
+    /// As atomic; what was there is kept under this name, or as `NAME.~N~`.
+    Backup(Option<PathBuf>),
+    /// Written straight into the target; what was there is lost.
+    Clobber,
+    /// Fails when the target exists.
+    NoClobber,
+}
+
+/// Which mapped files are saved with their contents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SaveFiles {
+    /// The executable.
+    pub exe: bool,
+    /// Files mapped privately: libraries too.
+    pub private: bool,
+    /// Files mapped shared.
+    pub shared: bool,
+}
+
+/// What to do with a process under ptrace, or one that traces others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TraceRule {
+    /// Refuse the checkpoint.
+    Error,
+    /// Leave it out, and with scope tree its children too.
+    Skip,
+    /// Take it like any other.
+    Allow,
+}
+
+/// One restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestartRequest {
+    /// Where the context file comes from.
+    pub source: Source,
+    /// Signal for every process afterwards.
+    pub signal: Option<i32>,
+    /// Give processes and threads their saved ids.
+    pub restore_pid: bool,
+    /// Give processes their saved process groups.
+    pub restore_pgid: bool,
+    /// Give processes their saved sessions.
+    pub restore_sid: bool,
+    /// Leading path components to replace: the first match wins.
+    pub relocations: Vec<Relocation>,
+    /// Whether a later checkpoint leaves cr_restart out.
+    pub omit: Omit,
+    /// Read everything back after the restart and compare it with the context file before the job runs.
+    pub verify: bool,
+    /// Leave when the job runs instead of waiting for it.
+    pub detach: bool,
+}
+
+/// Where a context file is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// This file.
+    File(PathBuf),
+    /// This inherited descriptor; a pipe is read in one pass.
+    Fd(RawFd),
+    /// A directory with one `context.PID` a process.
+    Dir(PathBuf),
+}
+
+/// One `--relocate OLD=NEW`: both absolute, without trailing slashes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relocation {
+    /// Leading components of the saved, canonical path.
+    pub old: PathBuf,
+    /// What stands there instead.
+    pub new: PathBuf,
+}
+
+/// Whether later checkpoints leave cr_restart itself out (`cr_restart(1)`, `--omit-*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Omit {
+    /// By the heuristic of the manual.
+    Maybe,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}

@@ -1,0 +1,301 @@
+//! The whole description of a checkpointed job in memory: processes, threads, memory areas, descriptors, objects.
+//!
+//! Plain data; relies on [`Record`] for everything that a kind owns. The order in the file is the order here, and page contents
+//! follow it (see `FORMAT.md`). Indices (`MmId`, `TableId`, `DescriptionId`, `ObjectId`) are positions in the vectors of [`Snapshot`].
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Record;
+
+/// Position of an address space in [`Snapshot::memories`].
+pub type MmId = u32;
+/// Position of a descriptor table in [`Snapshot::tables`].
+pub type TableId = u32;
+/// Position of an open file description in [`Snapshot::descriptions`].
+pub type DescriptionId = u32;
+/// Position of an object in [`Snapshot::objects`].
+pub type ObjectId = u32;
+
+/// Everything needed to put the job back, except the contents of its pages.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The machine and the program that made it.
+    pub origin: Origin,
+    /// What was asked for.
+    pub scope: Scope,
+    /// The ids given on the command line, of the kind that `scope` says.
+    pub ids: Vec<i32>,
+    /// Processes, parents before their children.
+    pub processes: Vec<Process>,
+    /// Address spaces. Processes made with CLONE_VM share one.
+    pub memories: Vec<Memory>,
+    /// Descriptor tables. Processes made with CLONE_FILES share one.
+    pub tables: Vec<Table>,
+    /// Open file descriptions. Duplicated and inherited descriptors share one.
+    pub descriptions: Vec<Description>,
+    /// What descriptions and shared areas reach; an object stands after those it needs.
+    pub objects: Vec<Object>,
+    /// Who decided what, where there was a choice.
+    pub decisions: Vec<Decision>,
+    /// Notes left by hooks.
+    #[serde(default)]
+    pub annotations: Vec<(String, String)>,
+}
+
+/// The machine and the program that made a context file.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Version of the program.
+    pub program: String,
+    /// `uname` release, for example `6.18.44`.
+    pub kernel: String,
+    /// `uname` node name.
+    pub host: String,
+    /// `/proc/sys/kernel/random/boot_id`: tells a restart on the same boot from another.
+    pub boot_id: String,
+    /// Extended processor state components in use (the XCR0 register).
+    pub xcr0: u64,
+    /// Size in bytes of the extended state area.
+    pub xstate_bytes: u32,
+    /// Wall clock at the checkpoint, nanoseconds since 1970.
+    pub realtime_ns: u64,
+    /// CLOCK_MONOTONIC at the checkpoint, nanoseconds.
+    pub monotonic_ns: u64,
+    /// CLOCK_BOOTTIME at the checkpoint, nanoseconds.
+    pub boottime_ns: u64,
+}
+
+/// What the ids of a request name (`cr_checkpoint(1)`, "scope").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// A process and its descendants that are not orphans.
+    Tree,
+    /// One process.
+    Process,
+    /// A process group.
+    Group,
+    /// A session.
+    Session,
+}
+
+/// A thread group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Process {
+    /// Process id, in the pid namespace of the checkpoint.
+    pub pid: i32,
+    /// Parent, also when it is not in the snapshot.
+    pub ppid: i32,
+    /// Process group.
+    pub pgid: i32,
+    /// Session.
+    pub sid: i32,
+    /// Signal sent to the parent when it ends, usually SIGCHLD.
+    pub exit_signal: i32,
+    /// Running, stopped or a zombie at the time of the request.
+    pub state: State,
+    /// Name of the thread group leader, for people.
+    pub name: String,
+    /// Command line, for people; arguments are joined with blanks.
+    pub command: String,
+    /// Real user id, for people and policies.
+    pub uid: u32,
+    /// Its address space; none in a zombie.
+    pub memory: Option<MmId>,
+    /// Its descriptor table; none in a zombie.
+    pub table: Option<TableId>,
+    /// Per-process state, one record a kind.
+    pub records: Vec<Record>,
+    /// Threads, the leader first. Empty in a zombie.
+    pub threads: Vec<Thread>,
+    /// Index of the earlier process whose working directory, root and umask it shares (CLONE_FS).
+    #[serde(default)]
+    pub shares_fs_with: Option<u32>,
+}
+
+/// Whether a process ran when the checkpoint was requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It ran or slept.
+    Running,
+    /// Stopped by this job control signal.
+    Stopped(i32),
+    /// It has ended and nobody has waited for it; the raw wait status.
+    Zombie(i32),
+}
+
+/// A thread.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Thread {
+    /// Thread id.
+    pub tid: i32,
+    /// Whether it has ended already: a leader that called `pthread_exit` while other threads run on.
+    #[serde(default)]
+    pub dead: bool,
+    /// General registers as `struct user_regs_struct` (216 bytes on x86-64).
+    #[serde(with = "serde_bytes")]
+    pub registers: Vec<u8>,
+    /// Extended state as PTRACE_GETREGSET NT_X86_XSTATE gives it.
+    #[serde(with = "serde_bytes")]
+    pub xstate: Vec<u8>,
+    /// Per-thread state, one record a kind.
+    pub records: Vec<Record>,
+}
+
+/// An address space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Index of the process whose address space this one was forked from, if it is in the snapshot: pages marked
+    /// *same* are equal to that one's pages at the same address.
+    pub parent: Option<MmId>,
+    /// Virtual memory areas in ascending order.
+    pub areas: Vec<Area>,
+    /// Start and end of code, data, stack, arguments and environment, and the break.
+    pub fields: MmFields,
+    /// The auxiliary vector as `/proc/PID/auxv` gives it.
+    #[serde(with = "serde_bytes")]
+    pub auxv: Vec<u8>,
+    /// The object whose file is `/proc/PID/exe`.
+    pub exe: Option<ObjectId>,
+    /// State of the address space beyond its areas, one record a kind.
+    #[serde(default)]
+    pub records: Vec<Record>,
+}
+
+/// The fields of `struct prctl_mm_map` (`PR_SET_MM_MAP`, prctl(2)); addresses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "named in prctl(2)")]
+pub struct MmFields {
+    pub start_code: u64,
+    pub end_code: u64,
+    pub start_data: u64,
+    pub end_data: u64,
+    pub start_brk: u64,
+    pub brk: u64,
+    pub start_stack: u64,
+    pub arg_start: u64,
+    pub arg_end: u64,
+    pub env_start: u64,
+    pub env_end: u64,
+}
+
+/// A virtual memory area. Addresses are page aligned; `end` is exclusive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Area {
+    /// First address.
+    pub start: u64,
+    /// Address after the last byte.
+    pub end: u64,
+    /// PROT_READ, PROT_WRITE, PROT_EXEC.
+    pub prot: i32,
+    /// MAP_SHARED rather than MAP_PRIVATE.
+    pub shared: bool,
+    /// What it maps.
+    pub backing: Backing,
+    /// The two-letter flags of smaps that matter at restart, in the kernel's order (proc_pid_smaps(5)).
+    pub flags: Vec<String>,
+    /// Page size in bytes: 4096, or that of the hugetlb pool.
+    pub page_bytes: u64,
+    /// Name given with PR_SET_VMA_ANON_NAME.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Guard regions inside it (MADV_GUARD_INSTALL), as pairs of addresses.
+    #[serde(default)]
+    pub guards: Vec<(u64, u64)>,
+}
+
+impl Area {
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.end - self.start
+    }
+
+    /// Whether smaps showed this two-letter flag.
+    pub fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|have| have == flag)
+    }
+}
+
+/// What an area maps.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backing {
+    /// Private anonymous memory (also a private mapping of /dev/zero).
+    Anonymous,
+    /// A file or shared memory object, from this byte offset.
+    Object {
+        /// What is mapped.
+        object: ObjectId,
+        /// Offset in bytes of the first page.
+        offset: u64,
+    },
+    /// A page the kernel provides: `[vdso]`, `[vvar]`, `[vvar_vclock]` …
+    Special(String),
+}
+
+/// A descriptor table: runs of descriptors, ascending, at most one a number.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Table {
+    /// The descriptors.
+    pub descriptors: Vec<Descriptor>,
+}
+
+/// A descriptor number of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Descriptor {
+    /// Its number.
+    pub fd: i32,
+    /// Whether it closes on exec.
+    pub cloexec: bool,
+    /// The description it refers to.
+    pub description: DescriptionId,
+}
+
+/// An open file description.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Description {
+    /// What it reaches.
+    pub object: ObjectId,
+    /// Which end or aspect of the object, in the kind's own numbering (a pipe: 0 read, 1 write).
+    #[serde(default)]
+    pub end: u32,
+    /// Status flags and access mode as fdinfo shows them, without O_CLOEXEC.
+    pub flags: i32,
+    /// File offset in bytes.
+    pub offset: u64,
+    /// Who gets its signals (F_GETOWN_EX): type and id. None when nobody does.
+    #[serde(default)]
+    pub owner: Option<(i32, i32)>,
+    /// Signal sent instead of SIGIO (F_GETSIG); 0 is the default.
+    #[serde(default)]
+    pub signal: i32,
+    /// Locks that belong to the description or to processes through it, one record each.
+    #[serde(default)]
+    pub locks: Vec<Record>,
+}
+
+/// What a description or an area reaches.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its state.
+    pub record: Record,
+    /// Its path or name, for people, policies and messages.
+    pub path: PathBuf,
+    /// Bytes of contents kept in the page section under this object; 0 when it is kept by reference.
+    #[serde(default)]
+    pub content_bytes: u64,
+}
+
+/// A choice that was made, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What it is about, for example a path.
+    pub about: String,
+    /// The verdict's word: merge, ignore, append, replace, substitute, fail, skip, save …
+    pub verdict: String,
+    /// `command line`, the script's name and line, the attribute file, or `default`.
+    pub by: String,
+}
