@@ -6,12 +6,12 @@ enum { N = 4 };
 static volatile int arrived;
 static char stacks[N][65536];
 static __thread volatile sig_atomic_t seen;
-static __thread char *volatile handler_frame;
+static __thread volatile uintptr_t handler_frame;
 
 static void note(int signal)
 {
     char here;
-    handler_frame = &here;
+    handler_frame = (uintptr_t)&here;
     seen = signal;
 }
 
@@ -35,7 +35,7 @@ static void *body(void *arg)
     CHECK_EQUAL(seen, 0);
     pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
     CHECK_EQUAL(seen, SIGRTMIN + (int)i);
-    CHECK(handler_frame >= stacks[i] && handler_frame < stacks[i] + sizeof stacks[i],
+    CHECK(handler_frame >= (uintptr_t)stacks[i] && handler_frame < (uintptr_t)stacks[i] + sizeof stacks[i],
           "the handler did not run on the alternate stack");
     return NULL;
 }

@@ -24,7 +24,7 @@ static void *body(void *arg)
 {
     uintptr_t i = (uintptr_t)arg;
     static char other[N][64];
-    int specific = 1;
+    static int specific = 1;
     unsigned long word, fs = base(ARCH_GET_FS);
     fill(local, sizeof local, i);
     fill(other[i], 64, i + 50);
