@@ -5,3 +5,7 @@
 pub mod engine;
 pub mod error;
 pub mod image;
+pub mod proc;
+pub mod resource;
+pub mod sys;
+pub mod tracee;
