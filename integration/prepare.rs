@@ -55,13 +55,22 @@ impl Built {
                 fs::copy(from, bin.join(tool))?;
             }
         }
-        for entry in fs::read_dir(self.target.join("testprogs")).into_iter().flatten().flatten() {
-            if entry.file_type()?.is_file() {
-                fs::copy(entry.path(), programs.join(entry.file_name()))?;
-            }
+        let load = programs.join("load");
+        fs::create_dir(&load)?;
+        for (from, to) in [("testprogs", &programs), ("testprogs/load", &load)] {
+            copy_files(&self.target.join(from), to)?;
         }
         Ok(())
     }
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }
 
 /// The root of the repository.

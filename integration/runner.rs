@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{self, Case, Filter};
+use crate::case::{self, Filter};
 use crate::children::wait_until;
 use crate::observe;
 use crate::prepare::workspace;
@@ -61,10 +61,9 @@ pub fn run(plan: &Plan, filter: &Filter) -> Count {
                     let start = Instant::now();
                     let label = format!("{name}-{journey}");
                     let verdict = run_one(plan, &[&name, &journey], timeout, namespaced);
-                    report(plan, &label, &verdict, start.elapsed(), &mut count.lock().expect("the count"));
-                    if let Err(Stop::Failed(_)) = verdict {
-                        println!("      repeat: cargo xtask integration {name} --journey {journey}");
-                    }
+                    let repeat = format!("cargo xtask integration {name} --journey {journey}");
+                    let done = Done { label: &label, repeat: &repeat, took: start.elapsed() };
+                    report(plan, &done, &verdict, &mut count.lock().expect("the count"));
                 }
             });
         }
@@ -72,7 +71,14 @@ pub fn run(plan: &Plan, filter: &Filter) -> Count {
     count.into_inner().expect("the count")
 }
 
-fn report(plan: &Plan, label: &str, verdict: &Verdict, took: Duration, count: &mut Count) {
+struct Done<'a> {
+    label: &'a str,
+    repeat: &'a str,
+    took: Duration,
+}
+
+fn report(plan: &Plan, done: &Done<'_>, verdict: &Verdict, count: &mut Count) {
+    let Done { label, repeat, took } = done;
     let dir = plan.base.join(label);
     let seconds = took.as_secs_f64();
     match verdict {
@@ -89,6 +95,7 @@ fn report(plan: &Plan, label: &str, verdict: &Verdict, took: Duration, count: &m
             println!("FAIL  {label}  {seconds:.2} s");
             println!("      {}", text.replace('\n', "\n      "));
             println!("      kept: {}", keep(&dir, label).display());
+            println!("      repeat: {repeat}");
         }
     }
     if verdict.is_ok() && plan.keep {
