@@ -1,6 +1,6 @@
 // Checks a parent that is blocked in vfork: its child shares its memory and has not ended yet. Nothing can stop such a
 // parent before the child lets it go, so a checkpoint may refuse this program; it must not harm it.
-// may be refused
+// verdict: may be refused
 #include "journey.h"
 
 static void wait_in_child(void)
