@@ -289,6 +289,7 @@ pub struct Object {
     /// Its state.
     pub record: Record,
     /// Its path or name, for people, policies and messages.
+    #[serde(with = "super::path")]
     pub path: PathBuf,
     /// Bytes of contents kept in the page section under this object; 0 when it is kept by reference.
     #[serde(default)]
