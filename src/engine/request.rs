@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::image::Scope;
+pub use crate::policy::relocate::Relocation;
 
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,15 +116,6 @@ pub enum Source {
     Fd(RawFd),
     /// A directory with one `context.PID` a process.
     Dir(PathBuf),
-}
-
-/// One `--relocate OLD=NEW`: both absolute, without trailing slashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relocation {
-    /// Leading components of the saved, canonical path.
-    pub old: PathBuf,
-    /// What stands there instead.
-    pub new: PathBuf,
 }
 
 /// Whether later checkpoints leave cr_restart itself out (`cr_restart(1)`, `--omit-*`).
