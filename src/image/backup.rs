@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::TargetError;
+use super::target_error::TargetError;
 
 /// The last number tried.
 const LAST: u32 = 65536;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 
 use super::backup::{Backup, Kept};
-use super::error::TargetError;
+use super::target_error::TargetError;
 use super::temporary::Temporary;
 
 /// How a context file comes into being (`cr_checkpoint(1)`, "File creation/replacement").
@@ -170,7 +170,9 @@ pub fn check_descriptor(file: &File) -> Result<(), TargetError> {
     }
     match file.metadata() {
         Ok(found) if found.file_type().is_block_device() => Err(TargetError::BlockDevice { path }),
-        Ok(found) if found.is_file() && found.nlink() > 1 => Err(TargetError::HardLinked { path, links: found.nlink() }),
+        Ok(found) if found.is_file() && found.nlink() > 1 => {
+            Err(TargetError::HardLinked { path, links: found.nlink() })
+        }
         Ok(_) => Ok(()),
         Err(reason) => Err(TargetError::Open { path, reason }),
     }

@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::block::{BLOCK_MAGIC, Block, BlockEntry, BlockHeader, Bounds};
+use super::block::{BLOCK_MAGIC, Block, BlockEntry, BlockHeader};
+use super::bounds::Bounds;
 use super::check::check;
 use super::checksum::{Running, checksum};
 use super::error::ImageError;

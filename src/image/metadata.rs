@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::source::Source;
 
 /// Bytes that are collected before they are passed on.
-const BUFFER_BYTES: usize = 128 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Length in bytes and checksum of the encoded description.
 pub(super) fn measure(snapshot: &Snapshot) -> Result<(u64, u64), ImageError> {

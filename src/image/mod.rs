@@ -12,6 +12,7 @@ pub mod snapshot;
 
 mod backup;
 mod block;
+mod bounds;
 mod checksum;
 mod ending;
 mod error;
@@ -21,6 +22,7 @@ mod metadata;
 mod save;
 mod seek;
 mod source;
+mod target_error;
 mod temporary;
 mod trailer;
 mod verify;
@@ -28,11 +30,15 @@ mod verify;
 pub use block::{BLOCK_PAGES, Block, BlockEntry, MAX_RUNS, Run, RunKind, Space};
 pub use check::check;
 pub use checksum::checksum;
-pub use error::{CR_EBADARCH, ImageError, TargetError};
+pub use error::{CR_EBADARCH, ImageError};
 pub use file::{Creation, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};
 pub use load::Reader;
 pub use record::{Record, RecordError, Tag};
 pub use save::{Saved, Writer};
 pub use snapshot::*;
+pub use target_error::TargetError;
 pub use verify::Verified;
+
+#[cfg(test)]
+mod test;
