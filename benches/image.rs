@@ -15,7 +15,7 @@ use reprise::image::{
 };
 
 const BLOCK_BYTES: usize = BLOCK_PAGES * PAGE_BYTES;
-/// 256 MiB of page contents.
+/// 256 MiB of page contents, in full blocks.
 const BLOCKS: u64 = 256;
 
 fn snapshot() -> Snapshot {
@@ -72,19 +72,19 @@ fn empty_file() -> File {
 }
 
 /// Calls `each` with every block number, on `n_threads` threads.
-fn on_threads(n_threads: u64, each: impl Fn(u64) + Sync) {
+fn on_threads(n_threads: usize, each: impl Fn(u64) + Sync) {
     thread::scope(|scope| {
-        for first in 0..n_threads {
+        for first in 0..n_threads as u64 {
             let each = &each;
-            scope.spawn(move || (first..BLOCKS).step_by(n_threads as usize).for_each(each));
+            scope.spawn(move || (first..BLOCKS).step_by(n_threads).for_each(each));
         }
     });
 }
 
-fn save(file: File, snapshot: &Snapshot, data: &[u8], n_threads: u64) -> File {
+fn save(file: File, snapshot: &Snapshot, data: &[u8], n_threads: usize) -> File {
     let writer = Writer::begin(file, snapshot).expect("a header");
     on_threads(n_threads, |number| {
-        let run = Run { page: 1 + number * BLOCK_PAGES as u64, count: BLOCK_PAGES as u32, kind: RunKind::Data };
+        let run = Run { page: 1 + number * BLOCK_PAGES as u64, count: 256, kind: RunKind::Data };
         writer.put(Space::Memory(0), &[run], data).expect("a block");
     });
     writer.finish().expect("a trailer").1

@@ -94,7 +94,7 @@ impl Read for Section<'_> {
         if wanted == 0 || self.failed.is_some() {
             return Ok(0);
         }
-        match self.source.read(&mut buffer[..wanted], "the description") {
+        match self.source.read(&mut buffer[..wanted], "inside the description") {
             Ok(()) => {
                 self.crc.add(&buffer[..wanted]);
                 self.left -= wanted as u64;
