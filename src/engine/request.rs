@@ -9,6 +9,8 @@ use std::time::Duration;
 use crate::image::Scope;
 pub use crate::policy::relocate::Relocation;
 
+pub use crate::image::file::Creation;
+
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointRequest {
@@ -47,19 +49,6 @@ pub enum Destination {
     Fd(RawFd),
     /// A new directory with one `context.PID` a process.
     Dir(PathBuf),
-}
-
-/// How a context file comes into being (`cr_checkpoint(1)`, "File creation/replacement").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
-    /// Written beside, renamed over the target.
-    Atomic,
-    /// As atomic; what was there is kept under this name, or as `NAME.~N~`.
-    Backup(Option<PathBuf>),
-    /// Written straight into the target; what was there is lost.
-    Clobber,
-    /// Fails when the target exists.
-    NoClobber,
 }
 
 /// Which mapped files are saved with their contents.
