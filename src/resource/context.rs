@@ -24,21 +24,42 @@ pub struct Probe<'a> {
     pub stat: &'a FileStat,
     /// `/proc/PID/fdinfo/N`.
     pub info: &'a Fdinfo,
-    pidfd: &'a OwnedFd,
+    source: Source<'a>,
     copy: OnceCell<OwnedFd>,
+}
+
+/// Where a duplicate of the probed file comes from.
+enum Source<'a> {
+    Process(&'a OwnedFd),
+    Opener(&'a dyn Fn() -> Result<OwnedFd, KindError>),
 }
 
 impl<'a> Probe<'a> {
     /// A probe of descriptor `fd` of the process behind `pidfd`.
     pub fn new(pid: i32, fd: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, pidfd: &'a OwnedFd) -> Probe<'a> {
-        Probe { pid, fd, link, stat, info, pidfd, copy: OnceCell::new() }
+        Probe { pid, fd, link, stat, info, source: Source::Process(pidfd), copy: OnceCell::new() }
+    }
+
+    /// A probe of a file that process `pid` maps without holding a descriptor; `fd` is -1. `open` makes a descriptor of it; it is called
+    /// when the contents are needed. `info` says with its access mode whether the mapping can write to the file.
+    pub fn mapped(
+        pid: i32,
+        link: &'a Path,
+        stat: &'a FileStat,
+        info: &'a Fdinfo,
+        open: &'a dyn Fn() -> Result<OwnedFd, KindError>,
+    ) -> Probe<'a> {
+        Probe { pid, fd: -1, link, stat, info, source: Source::Opener(open), copy: OnceCell::new() }
     }
 
     /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone.
     pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
         if self.copy.get().is_none() {
-            let copy = process::pidfd_getfd(self.pidfd, self.fd)
-                .map_err(|errno| KindError::host(format!("duplicate descriptor {} of process {}", self.fd, self.pid), errno))?;
+            let attempt = || format!("duplicate descriptor {} of process {}", self.fd, self.pid);
+            let copy = match self.source {
+                Source::Process(pidfd) => process::pidfd_getfd(pidfd, self.fd).map_err(|errno| KindError::host(attempt(), errno))?,
+                Source::Opener(open) => open()?,
+            };
             // The cell is empty: nobody else can have set it.
             let _unchanged = self.copy.set(copy);
         }
@@ -48,6 +69,16 @@ impl<'a> Probe<'a> {
     /// The file type bits of its mode (`S_IFREG` …); 0 for anonymous inodes.
     pub fn file_type(&self) -> u32 {
         self.stat.mode & libc::S_IFMT
+    }
+
+    /// Whether one can write through it.
+    pub fn is_writable(&self) -> bool {
+        self.info.flags & libc::O_PATH == 0 && self.info.flags & libc::O_ACCMODE != libc::O_RDONLY
+    }
+
+    /// Whether one can read through it.
+    pub fn is_readable(&self) -> bool {
+        self.info.flags & libc::O_PATH == 0 && self.info.flags & libc::O_ACCMODE != libc::O_WRONLY
     }
 
     /// Whether its last name was removed: no links are left.
@@ -61,6 +92,8 @@ impl<'a> Probe<'a> {
 pub struct Capture {
     /// The file whose bytes go into the context file as the object's contents, and how many.
     pub contents: Option<(OwnedFd, u64)>,
+    /// Whether the contents are wanted in any case (`--save-exe`, `--save-private` …); deleted files do not ask.
+    pub save: bool,
     /// Things the user should know although the checkpoint succeeds; one sentence each.
     pub warnings: Vec<String>,
 }
