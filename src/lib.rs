@@ -2,6 +2,8 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod image;
+pub mod sys;

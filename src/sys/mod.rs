@@ -1,0 +1,3 @@
+//! The only unsafe code: one system call a function.
+
+pub mod cli_support;
