@@ -6,4 +6,7 @@ pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod image;
+pub mod proc;
+pub mod resource;
 pub mod sys;
+pub mod tracee;

@@ -3,8 +3,31 @@
 //! Relies on `error` only. Knows no kind and no process: everything a kind saves travels as a [`Record`].
 //! `FORMAT.md` beside this file describes every byte.
 
+mod check;
+pub mod path;
 pub mod record;
 pub mod snapshot;
 
+mod block;
+mod checksum;
+mod ending;
+mod error;
+mod layout;
+mod load;
+mod metadata;
+mod save;
+mod seek;
+mod source;
+mod trailer;
+mod verify;
+
+pub use block::{BLOCK_PAGES, Block, BlockEntry, MAX_RUNS, Run, RunKind, Space};
+pub use check::check;
+pub use checksum::checksum;
+pub use error::{CR_EBADARCH, ImageError};
+pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};
+pub use load::Reader;
 pub use record::{Record, RecordError, Tag};
+pub use save::{Saved, Writer};
 pub use snapshot::*;
+pub use verify::Verified;

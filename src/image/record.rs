@@ -38,6 +38,7 @@ pub struct Record {
 
 /// Why a record could not be made or understood.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the fields say what they are in the messages")]
 pub enum RecordError {
     /// A state that MessagePack cannot hold: an error of ours.
     #[error("cannot encode the {kind} record")]

@@ -42,6 +42,9 @@ pub struct Snapshot {
     /// Notes left by hooks.
     #[serde(default)]
     pub annotations: Vec<(String, String)>,
+    /// The vdso of the kernel that ran the job, as it is mapped; empty when no process had one.
+    #[serde(default, with = "serde_bytes")]
+    pub vdso: Vec<u8>,
 }
 
 /// The machine and the program that made a context file.
@@ -135,6 +138,9 @@ pub struct Thread {
     /// Whether it has ended already: a leader that called `pthread_exit` while other threads run on.
     #[serde(default)]
     pub dead: bool,
+    /// Blocked signals, bit `n - 1` for signal `n`.
+    #[serde(default)]
+    pub mask: u64,
     /// General registers as `struct user_regs_struct` (216 bytes on x86-64).
     #[serde(with = "serde_bytes")]
     pub registers: Vec<u8>,
@@ -283,6 +289,7 @@ pub struct Object {
     /// Its state.
     pub record: Record,
     /// Its path or name, for people, policies and messages.
+    #[serde(with = "super::path")]
     pub path: PathBuf,
     /// Bytes of contents kept in the page section under this object; 0 when it is kept by reference.
     #[serde(default)]

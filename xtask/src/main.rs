@@ -1,1 +1,61 @@
-fn main() {}
+//! The command line of `cargo xtask`: one word a task. The tasks are in the library, a file each.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use xtask::{Outcome, demo, integration, test, testprogs, tidy};
+
+/// The chores of the project.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Compile the C programs of testprogs/ that are out of date
+    Testprogs,
+    /// Run the end-to-end suite, or the part of it that FILTER names
+    Integration {
+        /// Test the release build
+        #[arg(long)]
+        release: bool,
+        /// [FILTER] [--journey J] [--list] [--keep] [--no-build] [--jobs N] [--tools DIR]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Build the C test programs and pass all tests
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Checkpoint, kill and restart a real job, showing every command
+    Demo,
+    /// Check the rules of the project that a machine can check
+    Tidy,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Outcome {
+    match task {
+        Task::Testprogs => testprogs::build().map(|n| println!("{n} compiled")),
+        Task::Integration { release, words } => integration::run_suite(&words, release),
+        Task::Test { words } => test::run_all(&words),
+        Task::Demo => demo::play(),
+        Task::Tidy => tidy::run(),
+    }
+}

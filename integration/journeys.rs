@@ -1,0 +1,161 @@
+//! The journeys: what is done to a program of the table between READY and `go`.
+//!
+//! Each reads as its users' steps. Relies on `tools` and `job`; leaves isolation to `sandbox` and the programs' own
+//! checks to the programs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::unistd::Pid;
+
+use crate::case::Case;
+use crate::children::{End, wait_until};
+use crate::job::Job;
+use crate::observe::{self, Picture};
+use crate::site::Site;
+use crate::table::{JOURNEYS, Journey, ROWS, Row};
+use crate::verdict::{Attempt, Verdict, ensure, failed, skipped};
+
+const NEW_PIDS: &[&str] = &["--no-restore-pid"];
+
+/// Every row with each of its journeys.
+pub fn cases() -> Vec<Case> {
+    let journeys = |row: &Row| match row.refused {
+        Some(_) => &[Journey::Stay, Journey::Refused],
+        None => JOURNEYS,
+    };
+    let case = |row: &'static Row, journey: Journey| Case::new(row.name, journey.name(), move |site| make(site, row, journey));
+    ROWS.iter().flat_map(|row| journeys(row).iter().map(move |journey| case(row, *journey))).collect()
+}
+
+fn make(site: &Site, row: &Row, journey: Journey) -> Verdict {
+    if let Some((_, reason)) = row.not.iter().find(|(not, _)| *not == journey) {
+        return Err(skipped(reason));
+    }
+    let needs_pids = [Journey::Restart, Journey::Again, Journey::Elsewhere].contains(&journey);
+    if needs_pids && !site.namespaced {
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
+    }
+    match journey {
+        Journey::Stay => stay(site, row),
+        Journey::Continue => go_on(site, row),
+        Journey::Restart => restart(site, row),
+        Journey::Again => again(site, row),
+        Journey::Elsewhere => elsewhere(site, row),
+        Journey::NewPids => new_pids(site, row),
+        Journey::Unprivileged => unprivileged(site, row),
+        Journey::Refused => refused(site, row),
+    }
+}
+
+fn stay(site: &Site, row: &Row) -> Verdict {
+    let job = begin(site, row, site.program(row.program))?;
+    site.go(&job, "stay")?;
+    site.passes(&job)
+}
+
+fn go_on(site: &Site, row: &Row) -> Verdict {
+    let job = begin(site, row, site.program(row.program))?;
+    let pids = observe::descendants();
+    let (before, restless) = Picture::steady(&pids);
+    site.checkpoint(row.checkpoint, &site.context("job.ctx"), job.pid)?;
+    let mut changes = Vec::new();
+    // What the program itself is in the middle of may take a moment to look as before.
+    wait_until(site.patience.min(std::time::Duration::from_secs(3)), || {
+        changes = before.changes(&Picture::take(&pids), &restless);
+        changes.is_empty()
+    });
+    ensure(changes.is_empty(), || format!("the checkpoint changed the job:\n{}", changes.join("\n")))?;
+    ensure(new_processes(&pids).is_empty(), || format!("more processes than before: {:?}", new_processes(&pids)))?;
+    site.go(&job, "continue")?;
+    site.passes(&job)
+}
+
+fn restart(site: &Site, row: &Row) -> Verdict {
+    let context = site.context("job.ctx");
+    let job = begin(site, row, site.program(row.program))?;
+    site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
+    let job = site.restart(row.restart, &context, &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+fn again(site: &Site, row: &Row) -> Verdict {
+    let (first, second) = (site.context("first.ctx"), site.context("second.ctx"));
+    let job = begin(site, row, site.program(row.program))?;
+    site.checkpoint_and_kill(row.checkpoint, &first, &job)?;
+    let job = site.restart(row.restart, &first, &job)?;
+    site.checkpoint_and_kill(row.checkpoint, &second, &job)?;
+    let job = site.restart(row.restart, &second, &job)?;
+    site.go(&job, "again")?;
+    site.passes(&job)
+}
+
+fn elsewhere(site: &Site, row: &Row) -> Verdict {
+    let context = site.context("job.ctx");
+    let (old, new) = (site.work(), site.dir.join("elsewhere"));
+    // The program's own file moves too.
+    let program = old.join(row.program);
+    fs::copy(site.program(row.program), &program).attempt("copy the program")?;
+    let job = begin(site, row, program)?;
+    site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
+    fs::rename(&old, &new).attempt("move the working directory")?;
+    let pair = format!("{}={}", old.display(), new.display());
+    let flags = [row.restart, &["--relocate", &pair]].concat();
+    let job = site.restart(&flags, &context, &Job { work: new, ..job })?;
+    site.go(&job, "elsewhere")?;
+    site.passes(&job)
+}
+
+fn new_pids(site: &Site, row: &Row) -> Verdict {
+    let context = site.context("job.ctx");
+    let job = begin(site, row, site.program(row.program))?;
+    let saved = job.pid;
+    site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
+    let job = site.restart(&[row.restart, NEW_PIDS].concat(), &context, &job)?;
+    ensure(job.pid != saved, || format!("the job has its old pid {saved} in spite of --no-restore-pid"))?;
+    site.go(&job, "new-pids")?;
+    site.passes(&job)
+}
+
+fn unprivileged(site: &Site, row: &Row) -> Verdict {
+    site.drop_privileges()?;
+    let context = site.context("job.ctx");
+    let job = begin(site, row, site.program(row.program))?;
+    site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
+    let job = site.restart(&[row.restart, NEW_PIDS].concat(), &context, &job)?;
+    // For the program this is a restart with new pids like any other.
+    site.go(&job, "new-pids")?;
+    site.passes(&job)
+}
+
+fn refused(site: &Site, row: &Row) -> Verdict {
+    let context = site.context("job.ctx");
+    let job = begin(site, row, site.program(row.program))?;
+    let ran = site.try_checkpoint(row.checkpoint, &context, job.pid)?;
+    if ran.end == End::Code(0) {
+        return Err(ran.as_failure("was not refused"));
+    }
+    let wanted = row.refused.unwrap_or_default();
+    ensure(ran.stderr.contains(wanted), || format!("the refusal does not say {wanted:?}:\n{}", ran.stderr))?;
+    ensure(!context.exists(), || "the refused checkpoint left a context file".to_owned())?;
+    site.no_residue()?;
+    site.go(&job, "refused")?;
+    site.passes(&job)
+}
+
+/// Starts the row's program, alone in the case until it is ready.
+fn begin(site: &Site, row: &Row, program: PathBuf) -> Verdict<Job> {
+    if !program.exists() {
+        return Err(failed(format_args!("{} was not built", program.display())));
+    }
+    let mut command = if row.leads_session { site.session_leader(&program) } else { site.command(&program) };
+    command.args(row.arguments);
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    Ok(job)
+}
+
+fn new_processes(before: &[Pid]) -> Vec<String> {
+    observe::descendants().into_iter().filter(|pid| !before.contains(pid)).map(observe::one_line).collect()
+}

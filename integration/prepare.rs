@@ -1,0 +1,79 @@
+//! Builds what the suite drives and copies it aside, so that a build during the run changes nothing.
+//!
+//! Relies on lying in cargo's target directory: the tools come from the same profile as the suite itself. Leaves
+//! compiling test programs to `cargo xtask testprogs`.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The programs under test.
+pub const TOOLS: &[&str] = &["cr_checkpoint", "cr_restart", "cr_run", "cr_info"];
+
+/// Where things are in cargo's target directory.
+pub struct Built {
+    target: PathBuf,
+    profile: PathBuf,
+}
+
+impl Built {
+    /// Found from the path of the running suite, TARGET/PROFILE/deps/journeys-….
+    pub fn find() -> Built {
+        let program = env::current_exe().expect("the path of the running program");
+        let profile = program.ancestors().nth(2).expect("a directory above deps").to_owned();
+        let target = profile.parent().expect("a directory above the profile").to_owned();
+        Built { target, profile }
+    }
+
+    /// Builds the tools and the test programs.
+    pub fn build(&self) -> Result<(), String> {
+        let release = self.profile.ends_with("release");
+        let release: &[&str] = if release { &["--release"] } else { &[] };
+        self.cargo(&[&["build", "--quiet", "--package", "reprise", "--bins"], release].concat())?;
+        self.cargo(&["run", "--quiet", "--package", "xtask", "--", "testprogs"])
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Result<(), String> {
+        let (command, rest) = arguments.split_first().expect("a command of cargo");
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut cargo = Command::new(cargo);
+        cargo.arg(command).arg("--target-dir").arg(&self.target).args(rest);
+        cargo.current_dir(workspace());
+        let status = cargo.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("cargo {} failed", arguments.join(" "))) }
+    }
+
+    /// Fills BASE/bin and BASE/programs. What is missing there fails the cases that need it.
+    pub fn copy_to(&self, base: &Path, tools: Option<&Path>) -> std::io::Result<()> {
+        let (bin, programs) = (base.join("bin"), base.join("programs"));
+        fs::create_dir(&bin)?;
+        fs::create_dir(&programs)?;
+        for tool in TOOLS {
+            let from = tools.unwrap_or(&self.profile).join(tool);
+            if from.is_file() {
+                fs::copy(from, bin.join(tool))?;
+            }
+        }
+        let load = programs.join("load");
+        fs::create_dir(&load)?;
+        for (from, to) in [("testprogs", &programs), ("testprogs/load", &load)] {
+            copy_files(&self.target.join(from), to)?;
+        }
+        Ok(())
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// The root of the repository.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("integration lies in the workspace")
+}

@@ -1,0 +1,237 @@
+//! The table: one row a test program, the journeys it makes, and what is special about it.
+//!
+//! Plain data. A program whose row says nothing makes every journey. `xtask tidy` checks that every program has a row
+//! and that every row has a program. Leaves what a journey is to `journeys`.
+
+use Journey::{Again, Continue, Elsewhere, NewPids, Restart, Stay, Unprivileged};
+
+/// What is done to a program between READY and `go`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Journey {
+    /// Nothing: the program itself is right.
+    Stay,
+    /// It is checkpointed and runs on.
+    Continue,
+    /// It is checkpointed, killed and restarted.
+    Restart,
+    /// The restarted job is checkpointed, killed and restarted.
+    Again,
+    /// It is restarted after its directory has moved.
+    Elsewhere,
+    /// It is restarted under other pids.
+    NewPids,
+    /// It and the tools run as nobody, and the pids are new.
+    Unprivileged,
+    /// The checkpoint is refused, and the program runs on.
+    Refused,
+}
+
+/// The journeys of a program that the tools can handle.
+pub const JOURNEYS: &[Journey] = &[Stay, Continue, Restart, Again, Elsewhere, NewPids, Unprivileged];
+
+impl Journey {
+    /// As on the command line and in the file `go`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Journey::Stay => "stay",
+            Journey::Continue => "continue",
+            Journey::Restart => "restart",
+            Journey::Again => "again",
+            Journey::Elsewhere => "elsewhere",
+            Journey::NewPids => "new-pids",
+            Journey::Unprivileged => "unprivileged",
+            Journey::Refused => "refused",
+        }
+    }
+}
+
+/// One program of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The row's name; also the program's, unless `program` says otherwise.
+    pub name: &'static str,
+    /// The program in `testprogs/`, without `.c`.
+    pub program: &'static str,
+    /// Its arguments.
+    pub arguments: &'static [&'static str],
+    /// More flags for cr_checkpoint.
+    pub checkpoint: &'static [&'static str],
+    /// More flags for cr_restart.
+    pub restart: &'static [&'static str],
+    /// Journeys it does not make, each with the reason. They are counted as skipped.
+    pub not: &'static [(Journey, &'static str)],
+    /// Set when a checkpoint must be refused: what the message must contain.
+    pub refused: Option<&'static str>,
+    /// Whether the program starts as the leader of its own session.
+    pub leads_session: bool,
+}
+
+const fn row(name: &'static str) -> Row {
+    Row {
+        name,
+        program: name,
+        arguments: &[],
+        checkpoint: &[],
+        restart: &[],
+        not: &[],
+        refused: None,
+        leads_session: false,
+    }
+}
+
+#[allow(dead_code, reason = "the vocabulary of the table is larger than what today's rows need")]
+impl Row {
+    const fn program(mut self, program: &'static str) -> Row {
+        self.program = program;
+        self
+    }
+
+    const fn arguments(mut self, arguments: &'static [&'static str]) -> Row {
+        self.arguments = arguments;
+        self
+    }
+
+    const fn checkpoint(mut self, flags: &'static [&'static str]) -> Row {
+        self.checkpoint = flags;
+        self
+    }
+
+    const fn restart(mut self, flags: &'static [&'static str]) -> Row {
+        self.restart = flags;
+        self
+    }
+
+    const fn not(mut self, journeys: &'static [(Journey, &'static str)]) -> Row {
+        self.not = journeys;
+        self
+    }
+
+    const fn refused(mut self, text: &'static str) -> Row {
+        self.refused = Some(text);
+        self
+    }
+
+    const fn leads_session(mut self) -> Row {
+        self.leads_session = true;
+        self
+    }
+}
+
+/// Every row, by name.
+pub const ROWS: &[Row] = &[
+    row("affinity"),
+    row("alarm"),
+    row("alternate_stack"),
+    row("anonymous"),
+    row("append"),
+    row("area_name"),
+    row("async"),
+    row("auxv"),
+    row("chroot"),
+    row("clear_child_tid"),
+    row("clone"),
+    row("clone_files"),
+    row("clone_fs"),
+    row("clone_vm"),
+    row("close_on_exec"),
+    row("command_line"),
+    row("copy_on_write"),
+    row("cwd"),
+    row("dead_leader"),
+    row("deep_tree"),
+    row("deleted"),
+    row("deleted_exe"),
+    row("deleted_map"),
+    row("dev_zero"),
+    row("device"),
+    row("direct_io"),
+    row("directory"),
+    row("dup"),
+    row("environment"),
+    row("epoll").refused("descriptor"),
+    row("epoll_wait").refused("descriptor"),
+    row("eventfd").refused("descriptor"),
+    row("exe"),
+    row("exit_signal"),
+    row("fifo"),
+    row("fifo_open"),
+    row("growsdown"),
+    row("guard_gap"),
+    row("guard_region"),
+    row("handler"),
+    row("hard_link"),
+    row("heap"),
+    row("hugetlb"),
+    row("in_handler"),
+    row("inotify").refused("descriptor"),
+    row("interval_timer"),
+    row("io_priority"),
+    row("jit"),
+    row("locked"),
+    row("madvise"),
+    row("many_areas"),
+    row("many_descriptors"),
+    row("many_processes"),
+    row("many_threads"),
+    row("memfd"),
+    row("mlockall"),
+    row("mm_fields"),
+    row("mutex"),
+    row("name"),
+    row("nice"),
+    row("open_flag"),
+    row("orphan").checkpoint(&["--group"]),
+    row("owner").restart(&["--restore-pgid", "--restore-sid"]),
+    row("packet_pipe"),
+    row("path_only"),
+    row("pending"),
+    row("pgroup").restart(&["--restore-pgid", "--restore-sid"]),
+    row("pipe"),
+    row("pipe_capacity"),
+    row("pipe_end"),
+    row("pipeline"),
+    row("posix_timer"),
+    row("private_file"),
+    row("process"),
+    row("protection"),
+    row("queued_signal"),
+    row("realtime"),
+    row("regular"),
+    row("removed_cwd"),
+    row("replaced"),
+    row("robust_list"),
+    row("rseq"),
+    row("running_timer"),
+    row("scheduling"),
+    row("sealed"),
+    row("session").restart(&["--restore-pgid", "--restore-sid"]),
+    row("shared_anonymous"),
+    row("shared_file"),
+    row("signalfd").refused("descriptor"),
+    row("sparse"),
+    row("sparse_descriptor"),
+    row("stack"),
+    row("static"),
+    row("stop_report"),
+    row("stopped"),
+    row("stripped"),
+    row("subreaper"),
+    row("thread"),
+    row("thread_credential"),
+    row("thread_signal"),
+    row("timer_overrun"),
+    row("timer_slack"),
+    row("timer_thread"),
+    row("timerfd").refused("descriptor"),
+    row("tls"),
+    row("tmpfile"),
+    row("tree"),
+    row("unix_socket").refused("descriptor"),
+    row("vdso"),
+    row("vdso_moved"),
+    row("vdso_unmapped"),
+    row("vfork"),
+    row("xstate"),
+    row("zero_page"),
+    row("zombie"),
+];

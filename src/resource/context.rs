@@ -1,0 +1,162 @@
+//! What the engine hands to a kind in each phase.
+//!
+//! Relies on `proc` for what was read, on `sys` for duplicates of a job's descriptors. Contexts hold no policy: relocations and new
+//! process ids reach a kind as functions.
+
+use std::cell::OnceCell;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use super::KindError;
+use crate::image::{Description, Object, Snapshot};
+use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
+use crate::sys::{Errno, process};
+
+/// One descriptor of a frozen process, as far as it can be seen without disturbing anything.
+pub struct Probe<'a> {
+    /// The process.
+    pub pid: i32,
+    /// The descriptor number.
+    pub fd: i32,
+    /// `readlink /proc/PID/fd/N`, for example `/etc/passwd`, `/tmp/x (deleted)`, `pipe:[1234]`.
+    pub link: &'a Path,
+    /// stat(2) of what it reaches.
+    pub stat: &'a FileStat,
+    /// `/proc/PID/fdinfo/N`.
+    pub info: &'a Fdinfo,
+    source: Source<'a>,
+    copy: OnceCell<OwnedFd>,
+}
+
+/// Where a duplicate of the probed file comes from.
+enum Source<'a> {
+    /// A descriptor of the process behind this pidfd.
+    Descriptor(&'a OwnedFd),
+    /// The file behind a mapping: a path below `/proc/PID/map_files`.
+    Mapping(PathBuf),
+}
+
+impl<'a> Probe<'a> {
+    /// A probe of descriptor `fd` of the process behind `pidfd`.
+    pub fn new(pid: i32, fd: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, pidfd: &'a OwnedFd) -> Probe<'a> {
+        Probe { pid, fd, link, stat, info, source: Source::Descriptor(pidfd), copy: OnceCell::new() }
+    }
+
+    /// A probe of a file that is mapped: `map_file` is its link below `/proc/PID`, `info` carries the access mode.
+    pub fn mapped(pid: i32, map_file: &str, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo) -> Probe<'a> {
+        let source = Source::Mapping(PathBuf::from(format!("/proc/{pid}/{map_file}")));
+        Probe { pid, fd: -1, link, stat, info, source, copy: OnceCell::new() }
+    }
+
+    /// Whether it is a mapping rather than a descriptor.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.source, Source::Mapping(_))
+    }
+
+    /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone. Of a mapping:
+    /// its file, opened anew for reading.
+    pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
+        if self.copy.get().is_none() {
+            let copy = match &self.source {
+                Source::Descriptor(pidfd) => process::pidfd_getfd(pidfd, self.fd)
+                    .map_err(|errno| KindError::host(format!("duplicate descriptor {} of process {}", self.fd, self.pid), errno))?,
+                Source::Mapping(path) => std::fs::File::open(path).map(OwnedFd::from).map_err(|error| {
+                    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+                    KindError::path("open the mapped file", self.link, errno)
+                })?,
+            };
+            // The cell is empty: nobody else can have set it.
+            let _unchanged = self.copy.set(copy);
+        }
+        Ok(self.copy.get().expect("set above").as_fd())
+    }
+
+    /// The file type bits of its mode (`S_IFREG` …); 0 for anonymous inodes.
+    pub fn file_type(&self) -> u32 {
+        self.stat.mode & libc::S_IFMT
+    }
+
+    /// Whether its last name was removed: no links are left.
+    pub fn is_deleted(&self) -> bool {
+        self.stat.nlink == 0
+    }
+}
+
+/// What a kind can ask for while it captures an object.
+#[derive(Default)]
+pub struct Capture {
+    /// Whether the request wants the contents although the file has a name (`--save-exe` and its sisters).
+    pub save: bool,
+    /// The file whose bytes go into the context file as the object's contents, and how many.
+    pub contents: Option<(OwnedFd, u64)>,
+    /// Things the user should know although the checkpoint succeeds; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Capture {
+    /// Saves the first `bytes` bytes of `file` as the object's contents. Holes and zero pages cost nothing.
+    pub fn keep_contents(&mut self, file: OwnedFd, bytes: u64) {
+        self.contents = Some((file, bytes));
+    }
+}
+
+/// One process or thread while its state is captured. The task is stopped.
+pub struct TaskProbe<'a> {
+    /// Thread group id.
+    pub pid: i32,
+    /// Thread id; equal to `pid` for state of the process.
+    pub tid: i32,
+    /// `/proc/PID` or `/proc/PID/task/TID`.
+    pub dir: &'a ProcDir,
+    /// Its `status` file, parsed.
+    pub status: &'a Status,
+    /// Its own blocked signals.
+    pub mask: u64,
+}
+
+/// What a kind may ask while every decision of a restart is taken. Nothing is changed.
+pub struct Plan<'a> {
+    /// The whole job.
+    pub snapshot: &'a Snapshot,
+    /// Where a saved path is now.
+    pub path: &'a dyn Fn(&Path) -> PathBuf,
+    /// Things the user should know although the restart goes on; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What a kind has while it makes its object again, in the restarter.
+pub struct Build<'a> {
+    /// The whole job.
+    pub snapshot: &'a Snapshot,
+    /// Where a saved path is now.
+    pub path: &'a dyn Fn(&Path) -> PathBuf,
+    /// The object being built, with its size and path.
+    pub object: &'a Object,
+    /// Things the user should know although the restart goes on; one sentence each.
+    pub warnings: Vec<String>,
+}
+
+impl Build<'_> {
+    /// The open file descriptions that reach object number `id`.
+    pub fn descriptions_of(&self, id: u32) -> impl Iterator<Item = &Description> {
+        self.snapshot.descriptions.iter().filter(move |description| description.object == id)
+    }
+}
+
+/// What a kind has while it puts state into a process that is being restored.
+pub struct Bind<'a> {
+    /// The whole job.
+    pub snapshot: &'a Snapshot,
+    /// The thread group being restored, by its id now.
+    pub pid: i32,
+    /// The thread being restored, by its id now.
+    pub tid: i32,
+    /// The id that a saved process or thread has now; an id outside the job stays as it is.
+    pub id: &'a dyn Fn(i32) -> i32,
+    /// Where a saved path is now.
+    pub path: &'a dyn Fn(&Path) -> PathBuf,
+    /// Whether ids were restored: with new ones, what names ids is translated.
+    pub same_ids: bool,
+    /// Things the user should know although the restart goes on; one sentence each.
+    pub warnings: Vec<String>,
+}

@@ -1,0 +1,111 @@
+//! Why a kind could not capture, plan, build or bind something.
+//!
+//! Relies on the errors of the layers below. The engine adds process, descriptor and path where a kind cannot know them.
+
+use std::path::PathBuf;
+
+use crate::error::{Class, Classified, Subject};
+use crate::image::RecordError;
+use crate::proc::ProcError;
+use crate::sys::Errno;
+use crate::tracee::TraceeError;
+
+/// Why a kind failed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum KindError {
+    /// Something that no kind can save or rebuild.
+    #[error("{what} cannot be checkpointed")]
+    Unsupported { what: String, remedy: String },
+    /// A record of a kind that this release does not have.
+    #[error("the context file holds a record of the unknown kind {kind}")]
+    UnknownKind { kind: String },
+    /// The machine said no.
+    #[error("cannot {attempt}{}", path.as_ref().map(|p| format!(" {}", p.display())).unwrap_or_default())]
+    Host { attempt: String, path: Option<PathBuf>, source: Errno },
+    /// A file is not what it was at the checkpoint.
+    #[error("{} has changed since the checkpoint: {what}", path.display())]
+    Changed { path: PathBuf, what: String },
+    /// Somebody has what the job needs.
+    #[error("{what} is taken{}", by.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
+    Taken { what: String, by: Option<i32>, remedy: String },
+    /// `/proc` could not be read.
+    #[error(transparent)]
+    Proc(#[from] ProcError),
+    /// The stopped task could not be worked on.
+    #[error(transparent)]
+    Tracee(#[from] TraceeError),
+    /// A record could not be made or understood.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl KindError {
+    /// A failed call about no particular file.
+    pub fn host(attempt: impl Into<String>, source: Errno) -> KindError {
+        KindError::Host { attempt: attempt.into(), path: None, source }
+    }
+
+    /// A failed call about a file.
+    pub fn path(attempt: impl Into<String>, path: impl Into<PathBuf>, source: Errno) -> KindError {
+        KindError::Host { attempt: attempt.into(), path: Some(path.into()), source }
+    }
+}
+
+impl Classified for KindError {
+    fn class(&self) -> Class {
+        match self {
+            KindError::Unsupported { .. } | KindError::UnknownKind { .. } => Class::Perm,
+            KindError::Host { source, .. } => Class::of_errno(*source as i32),
+            KindError::Changed { .. } => Class::Env,
+            KindError::Taken { .. } => Class::Temp,
+            KindError::Proc(error) => error.class(),
+            KindError::Tracee(error) => error.class(),
+            KindError::Record(error) => error.class(),
+        }
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            KindError::Unsupported { .. } => Some(libc::EOPNOTSUPP),
+            KindError::UnknownKind { .. } => Some(libc::EINVAL),
+            KindError::Host { source, .. } => Some(*source as i32),
+            KindError::Changed { .. } => Some(libc::ESTALE),
+            KindError::Taken { .. } => Some(libc::EBUSY),
+            KindError::Proc(error) => error.errno(),
+            KindError::Tracee(error) => error.errno(),
+            KindError::Record(error) => error.errno(),
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        match self {
+            KindError::Host { path: Some(path), .. } | KindError::Changed { path, .. } => Subject::path(path),
+            KindError::Proc(error) => error.subject(),
+            KindError::Tracee(error) => error.subject(),
+            KindError::Record(error) => error.subject(),
+            KindError::Unsupported { .. }
+            | KindError::UnknownKind { .. }
+            | KindError::Host { path: None, .. }
+            | KindError::Taken { .. } => Subject::default(),
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            KindError::Unsupported { remedy, .. } | KindError::Taken { remedy, .. } => Some(remedy.clone()),
+            KindError::UnknownKind { .. } => Some("restart it with the release that wrote it, or a newer one".into()),
+            KindError::Host { path: Some(_), source: Errno::ENOENT, .. } => {
+                Some("put the file back, or say where it is now with --relocate OLD=NEW".into())
+            }
+            KindError::Host { path: Some(_), source: Errno::EACCES | Errno::EPERM, .. } => {
+                Some("give the user of the restart access to it".into())
+            }
+            KindError::Host { .. } => None,
+            KindError::Changed { .. } => Some("put the file back as it was at the checkpoint".into()),
+            KindError::Proc(error) => error.remedy(),
+            KindError::Tracee(error) => error.remedy(),
+            KindError::Record(error) => error.remedy(),
+        }
+    }
+}

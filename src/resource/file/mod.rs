@@ -1,0 +1,1 @@
+//! Kinds of objects behind descriptors, one file each.

@@ -1,0 +1,230 @@
+//! The two traits of kinds, and the same traits without their types for the registry.
+//!
+//! Relies on `Record` for going between a kind's state struct and the context file.
+
+use std::os::fd::OwnedFd;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
+use crate::image::{Description, Object, ObjectId, Record, Tag};
+use crate::tracee::{Answers, Batch};
+
+/// What makes two open file descriptions reach the same object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// The same inode (device, inode number): pipes, memfds, files.
+    Inode(u64, u64),
+    /// The same inode under the same path: files by reference.
+    Path(u64, u64, std::path::PathBuf),
+    /// Nothing: every description has an object of its own.
+    Description,
+}
+
+/// An object that has been made again: the descriptors that lead to it, in the restarter.
+#[derive(Debug, Default)]
+pub struct Built {
+    /// Descriptors that keep the object alive and from which descriptions are opened; their meaning is the kind's.
+    pub descriptors: Vec<OwnedFd>,
+    /// Which of them takes the saved contents, by position.
+    pub contents: Option<usize>,
+}
+
+/// How an open file description comes back.
+#[derive(Debug)]
+pub enum Opened {
+    /// By this descriptor, whose status flags and offset the engine sets.
+    New(OwnedFd),
+    /// As descriptor N of the restarter, for each number N at which a process holds it; else by this rule.
+    Inherited(Fallback),
+}
+
+/// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fallback {
+    /// The restarter's controlling terminal; without one the descriptor stays closed.
+    Terminal,
+    /// The restarter's standard input; EBADF without it.
+    Stdin,
+    /// The restarter's standard output; EBADF without it.
+    Stdout,
+}
+
+/// The code that knows one sort of object behind descriptors.
+pub trait FileKind: Sync + 'static {
+    /// What is saved.
+    type State: Serialize + DeserializeOwned;
+    /// Name and version of the state.
+    const TAG: Tag;
+
+    /// Is this descriptor mine? Looks only at the probe.
+    fn claims(&self, probe: &Probe<'_>) -> bool;
+
+    /// What makes two descriptions reach the same object.
+    fn identity(&self, probe: &Probe<'_>) -> Identity {
+        Identity::Inode(probe.stat.dev, probe.stat.ino)
+    }
+
+    /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
+
+    /// Objects that must exist before this one.
+    fn needs(&self, _state: &Self::State) -> Vec<ObjectId> {
+        Vec::new()
+    }
+
+    /// Everything that can be known to be wrong before anything is made. All complaints are reported together.
+    fn plan(&self, _state: &Self::State, _object: (ObjectId, &Object), _cx: &mut Plan<'_>) -> Result<(), KindError> {
+        Ok(())
+    }
+
+    /// Makes the object again, in the restarter.
+    fn build(&self, state: &Self::State, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
+
+    /// Opens one of the descriptions that reach the object.
+    fn open(&self, state: &Self::State, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
+
+    /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known: rows for its batch.
+    fn bind(&self, _state: &Self::State, _fd: i32, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
+        Ok(())
+    }
+}
+
+/// Reads a state out of the answers of a batch, once it has run.
+pub type Later<S> = Box<dyn FnOnce(&Answers) -> Result<S, KindError>>;
+
+/// When a kind's state is put into a process, and why then. The order of the variants is the order of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// Working directory, root, umask: while we still have every right to enter them.
+    Place,
+    /// Signal handlers: before timers, which send signals.
+    Signals,
+    /// Names, personality, flags: in no particular order.
+    Flags,
+    /// Priorities and processors: they may need rights that the credentials take away.
+    Scheduling,
+    /// Record locks and leases, which belong to the process: after its descriptors are in place.
+    Locks,
+    /// Resource limits: after everything that a limit could forbid.
+    Limits,
+    /// Filters of system calls: while we may still install them. They are suspended until the release.
+    Filters,
+    /// Users, groups, capabilities: last of all that needs rights.
+    Credentials,
+    /// What a change of credentials resets: dumpable, parent-death signal.
+    AfterCredentials,
+    /// Owners of descriptors: with the credentials of the job, which the kernel remembers.
+    Owners,
+    /// Registrations that belong to a thread: rseq, robust list, alternate stack, clear_child_tid.
+    Registrations,
+    /// Timers: as late as possible, so that little time is lost.
+    Timers,
+    /// Pending signals: last.
+    Pending,
+}
+
+/// The code that knows one sort of state of a process or a thread.
+pub trait TaskKind: Sync + 'static {
+    /// What is saved.
+    type State: Serialize + DeserializeOwned;
+    /// Name and version of the state.
+    const TAG: Tag;
+    /// When it is put back.
+    const STEP: Step;
+
+    /// Describes the state: from `/proc`, or with questions added to `ask`, whose answers the returned function reads.
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Self::State>, KindError>;
+
+    /// Everything that can be known to be wrong before anything is made.
+    fn plan(&self, _state: &Self::State, _cx: &mut Plan<'_>) -> Result<(), KindError> {
+        Ok(())
+    }
+
+    /// Adds the calls that put the state back to `batch`, which runs in the task.
+    fn apply(&self, state: &Self::State, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
+
+    /// What can only be done from outside, through `/proc` or ptrace, after the batch has run and while the task is stopped.
+    fn apply_outside(&self, _state: &Self::State, _cx: &mut Bind<'_>) -> Result<(), KindError> {
+        Ok(())
+    }
+}
+
+/// A [`FileKind`] without its state type.
+#[allow(missing_docs, reason = "as in FileKind")]
+pub trait AnyFileKind: Sync {
+    fn tag(&self) -> Tag;
+    fn claims(&self, probe: &Probe<'_>) -> bool;
+    fn identity(&self, probe: &Probe<'_>) -> Identity;
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
+    fn needs(&self, record: &Record) -> Result<Vec<ObjectId>, KindError>;
+    fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
+    fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
+    fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
+    fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
+}
+
+impl<K: FileKind> AnyFileKind for K {
+    fn tag(&self) -> Tag {
+        K::TAG
+    }
+    fn claims(&self, probe: &Probe<'_>) -> bool {
+        FileKind::claims(self, probe)
+    }
+    fn identity(&self, probe: &Probe<'_>) -> Identity {
+        FileKind::identity(self, probe)
+    }
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError> {
+        let state = FileKind::capture(self, probes, cx)?;
+        Ok(Record::encode(K::TAG, &state)?)
+    }
+    fn needs(&self, record: &Record) -> Result<Vec<ObjectId>, KindError> {
+        Ok(FileKind::needs(self, &record.decode(K::TAG)?))
+    }
+    fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
+        FileKind::plan(self, &object.1.record.decode(K::TAG)?, object, cx)
+    }
+    fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
+        FileKind::build(self, &object.1.record.decode(K::TAG)?, object, cx)
+    }
+    fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
+        FileKind::open(self, &object.record.decode(K::TAG)?, built, description, cx)
+    }
+    fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        FileKind::bind(self, &object.record.decode(K::TAG)?, fd, cx, batch)
+    }
+}
+
+/// A [`TaskKind`] without its state type.
+#[allow(missing_docs, reason = "as in TaskKind")]
+pub trait AnyTaskKind: Sync {
+    fn tag(&self) -> Tag;
+    fn step(&self) -> Step;
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Record>, KindError>;
+    fn plan(&self, record: &Record, cx: &mut Plan<'_>) -> Result<(), KindError>;
+    fn apply(&self, record: &Record, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
+    fn apply_outside(&self, record: &Record, cx: &mut Bind<'_>) -> Result<(), KindError>;
+}
+
+impl<K: TaskKind> AnyTaskKind for K {
+    fn tag(&self) -> Tag {
+        K::TAG
+    }
+    fn step(&self) -> Step {
+        K::STEP
+    }
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Record>, KindError> {
+        let later = TaskKind::capture(self, probe, ask)?;
+        Ok(Box::new(move |answers| Ok(Record::encode(K::TAG, &later(answers)?)?)))
+    }
+    fn plan(&self, record: &Record, cx: &mut Plan<'_>) -> Result<(), KindError> {
+        TaskKind::plan(self, &record.decode(K::TAG)?, cx)
+    }
+    fn apply(&self, record: &Record, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        TaskKind::apply(self, &record.decode(K::TAG)?, cx, batch)
+    }
+    fn apply_outside(&self, record: &Record, cx: &mut Bind<'_>) -> Result<(), KindError> {
+        TaskKind::apply_outside(self, &record.decode(K::TAG)?, cx)
+    }
+}

@@ -1,0 +1,40 @@
+//! The kinds: everything that knows one sort of object or one sort of per-process state, one file each.
+//!
+//! Relies on `tracee`, `proc`, `sys` and the records of `image`. Kinds do not use each other. Leaves to the engine when a kind is
+//! asked, and in which order processes come.
+//!
+//! **Adding a kind** touches four places: its file (`file/NAME.rs`, `task/NAME.rs`), its test program (`testprogs/NAME.c`), its line in
+//! [`FILE_KINDS`], [`PROCESS_KINDS`] or [`THREAD_KINDS`], and its row in `integration/table.rs`.
+
+mod context;
+mod error;
+pub mod file;
+mod kind;
+pub mod memory;
+pub mod task;
+
+pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};
+pub use error::KindError;
+pub use kind::{AnyFileKind, AnyTaskKind, Built, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
+
+use crate::image::Record;
+
+/// Every kind of object that descriptors reach. The first claim wins: specific before general.
+pub static FILE_KINDS: &[&dyn AnyFileKind] = &[];
+
+/// State that a process has once, in the order of [`Step`].
+pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[];
+
+/// State that every thread has.
+pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[];
+
+/// The kind that wrote a record of an object.
+pub fn file_kind(record: &Record) -> Result<&'static dyn AnyFileKind, KindError> {
+    FILE_KINDS.iter().copied().find(|kind| kind.tag().kind == record.kind).ok_or_else(|| KindError::UnknownKind { kind: record.kind.clone() })
+}
+
+/// The kind that wrote a record of per-process or per-thread state.
+pub fn task_kind(record: &Record) -> Result<&'static dyn AnyTaskKind, KindError> {
+    let mut all = PROCESS_KINDS.iter().chain(THREAD_KINDS).copied();
+    all.find(|kind| kind.tag().kind == record.kind).ok_or_else(|| KindError::UnknownKind { kind: record.kind.clone() })
+}

@@ -1,0 +1,1 @@
+//! Kinds of per-process and per-thread state, one file each.

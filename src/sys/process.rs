@@ -1,0 +1,194 @@
+//! Calls about whole processes: comparing, waiting, signalling, making the first stub.
+#![allow(unsafe_code)]
+
+use std::cmp::Ordering;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use libc::{c_int, c_long, pid_t};
+
+use super::{Errno, check};
+
+const KCMP_FILE: c_int = 0;
+const KCMP_VM: c_int = 1;
+const KCMP_FILES: c_int = 2;
+const KCMP_FS: c_int = 3;
+
+fn kcmp(a: pid_t, b: pid_t, what: c_int, first: u64, second: u64) -> Result<Ordering, Errno> {
+    // SAFETY: kcmp(2) takes numbers only.
+    match check(unsafe { libc::syscall(libc::SYS_kcmp, a, b, what, first, second) })? {
+        0 => Ok(Ordering::Equal),
+        1 => Ok(Ordering::Less),
+        _ => Ok(Ordering::Greater),
+    }
+}
+
+/// `kcmp(2)` — do two descriptors share one description? The order is arbitrary, but fixed while both exist.
+pub fn compare_descriptions(a: (pid_t, RawFd), b: (pid_t, RawFd)) -> Result<Ordering, Errno> {
+    kcmp(a.0, b.0, KCMP_FILE, u64::try_from(a.1).unwrap_or(0), u64::try_from(b.1).unwrap_or(0))
+}
+
+/// `kcmp(2)` — do two processes share one address space (CLONE_VM)? An order as in [`compare_descriptions`].
+pub fn compare_memory(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_VM, 0, 0)
+}
+
+/// `kcmp(2)` — do two processes share one descriptor table (CLONE_FILES)? An order as in [`compare_descriptions`].
+pub fn compare_tables(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FILES, 0, 0)
+}
+
+/// `kcmp(2)` — do two processes share working directory, root and umask (CLONE_FS)? An order as in [`compare_descriptions`].
+pub fn compare_fs(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FS, 0, 0)
+}
+
+/// `pidfd_open(2)` — a descriptor that stays with this process, whatever happens to its number.
+pub fn pidfd_open(pid: pid_t) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes numbers only.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    owned(fd)
+}
+
+/// `pidfd_getfd(2)` — a duplicate of descriptor `fd` of another process. Needs the right to trace it.
+pub fn pidfd_getfd(pidfd: &OwnedFd, fd: RawFd) -> Result<OwnedFd, Errno> {
+    use std::os::fd::AsRawFd;
+    // SAFETY: takes numbers only; the pidfd is open for the call.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_getfd, pidfd.as_raw_fd(), fd, 0) })?;
+    owned(fd)
+}
+
+fn owned(fd: c_long) -> Result<OwnedFd, Errno> {
+    let fd = RawFd::try_from(fd).map_err(|_| Errno::EBADF)?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The robust futex list of a thread (`get_robust_list(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RobustList {
+    /// Address of the list head; 0 when none is registered.
+    pub head: u64,
+    /// Size in bytes given at registration.
+    pub bytes: u64,
+}
+
+/// `get_robust_list(2)` — where a thread keeps its robust futexes.
+pub fn robust_list(tid: pid_t) -> Result<RobustList, Errno> {
+    let (mut head, mut bytes) = (0u64, 0u64);
+    let (head_address, bytes_address) = (std::ptr::from_mut(&mut head), std::ptr::from_mut(&mut bytes));
+    // SAFETY: the kernel writes one word through each pointer, both to live u64 values.
+    check(unsafe { libc::syscall(libc::SYS_get_robust_list, tid, head_address, bytes_address) })?;
+    Ok(RobustList { head, bytes })
+}
+
+/// `ioprio_get(2)` — I/O priority of a thread, class in the upper bits.
+pub fn io_priority(tid: pid_t) -> Result<i32, Errno> {
+    const IOPRIO_WHO_PROCESS: c_int = 1;
+    // SAFETY: takes numbers only.
+    let value = check(unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, tid) })?;
+    Ok(i32::try_from(value).unwrap_or(0))
+}
+
+/// `struct sched_attr` of version 0 with the utilisation clamps of version 1 (sched_setattr(2)).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[allow(missing_docs, reason = "named in sched_setattr(2)")]
+pub struct SchedAttr {
+    pub size: u32,
+    pub policy: u32,
+    pub flags: u64,
+    pub nice: i32,
+    pub priority: u32,
+    pub runtime: u64,
+    pub deadline: u64,
+    pub period: u64,
+    pub util_min: u32,
+    pub util_max: u32,
+}
+const _: () = assert!(size_of::<SchedAttr>() == 56);
+
+/// `sched_getattr(2)` — scheduling policy and its parameters.
+pub fn sched_attr(tid: pid_t) -> Result<SchedAttr, Errno> {
+    let mut attr = SchedAttr::default();
+    let size = size_of::<SchedAttr>();
+    // SAFETY: the kernel writes at most `size` bytes to the live struct of that size.
+    check(unsafe { libc::syscall(libc::SYS_sched_getattr, tid, std::ptr::from_mut(&mut attr), size, 0) })?;
+    Ok(attr)
+}
+
+/// `sched_getaffinity(2)` — processors a thread may run on, as the kernel's bit mask in bytes.
+pub fn affinity(tid: pid_t) -> Result<Vec<u8>, Errno> {
+    let mut mask = vec![0u8; 1024];
+    // SAFETY: the kernel writes at most `mask.len()` bytes into the vector.
+    let bytes = check(unsafe { libc::syscall(libc::SYS_sched_getaffinity, tid, mask.len(), mask.as_mut_ptr()) })?;
+    mask.truncate(usize::try_from(bytes).unwrap_or(0));
+    Ok(mask)
+}
+
+/// `tgkill(2)` — send a signal to one thread.
+pub fn thread_kill(pid: pid_t, tid: pid_t, signal: i32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    check(unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal) }).map(drop)
+}
+
+/// `kill(2)` — send a signal to a process; 0 only asks whether it exists.
+pub fn kill(pid: pid_t, signal: i32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    check(c_long::from(unsafe { libc::kill(pid, signal) })).map(drop)
+}
+
+/// `waitpid(2)` with `__WALL` — wait for a stop or the end of `pid` (-1: any child or tracee); returns its id and raw status.
+pub fn wait_all(pid: pid_t) -> Result<(pid_t, i32), Errno> {
+    loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes one int to the live local.
+        match check(c_long::from(unsafe { libc::waitpid(pid, &mut status, libc::__WALL) })) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(pid) => return Ok((pid_t::try_from(pid).unwrap_or(0), status)),
+        }
+    }
+}
+
+/// `waitpid(2)` with `__WALL | WNOHANG` — like [`wait_all`], but returns `None` when nothing has happened yet.
+pub fn poll_wait(pid: pid_t) -> Result<Option<(pid_t, i32)>, Errno> {
+    let mut status = 0;
+    // SAFETY: the kernel writes one int to the live local.
+    let pid = check(c_long::from(unsafe { libc::waitpid(pid, &mut status, libc::__WALL | libc::WNOHANG) }))?;
+    Ok(if pid == 0 { None } else { Some((pid_t::try_from(pid).unwrap_or(0), status)) })
+}
+
+/// `fork(2)` — make a child that only pauses until it is traced or killed; returns its pid.
+pub fn fork_paused() -> Result<pid_t, Errno> {
+    // SAFETY: the child calls nothing but pause(2) and _exit(2), both async-signal-safe, and never returns.
+    let pid = check(c_long::from(unsafe { libc::fork() }))?;
+    if pid == 0 {
+        pause_for_ever();
+    }
+    Ok(pid_t::try_from(pid).unwrap_or(0))
+}
+
+fn pause_for_ever() -> ! {
+    loop {
+        // SAFETY: pause(2) has no arguments.
+        unsafe { libc::pause() };
+    }
+}
+
+/// Whether we have this effective capability (capabilities(7)), as `/proc/self/status` tells.
+pub fn has_capability(capability: u32) -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:\t"));
+    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set >> capability & 1 == 1)
+}
+
+/// `setrlimit(2)` — raise our own soft limit of `resource` as far as the hard limit lets us. Stubs inherit it.
+pub fn raise_soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one struct to the live local.
+    check(c_long::from(unsafe { libc::getrlimit(resource, &mut limit) }))?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: the kernel reads the live struct.
+    check(c_long::from(unsafe { libc::setrlimit(resource, &limit) }))?;
+    Ok(limit.rlim_cur)
+}

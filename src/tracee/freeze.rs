@@ -1,0 +1,302 @@
+//! Stopping every thread of every process of a job, and letting all of them go again.
+//!
+//! Relies on `PTRACE_SEIZE` and `PTRACE_INTERRUPT`, which leave no trace in the job (no SIGSTOP, ptrace(2)). Which processes belong
+//! to the job is the caller's question: it is asked again until it names nobody new.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::task::{Ending, Stopped};
+use super::{TraceeError, memory};
+use crate::sys::{Errno, process, ptrace};
+
+/// When a checkpoint must be given up; `None` never.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadline(Option<Instant>);
+
+impl Deadline {
+    /// A deadline this far from now.
+    pub fn after(limit: Option<Duration>) -> Deadline {
+        Deadline(limit.map(|limit| Instant::now() + limit))
+    }
+
+    /// Fails once the time is over.
+    pub fn check(self) -> Result<(), TraceeError> {
+        match self.0 {
+            Some(end) if end <= Instant::now() => Err(TraceeError::TimeOver),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+/// A process with every thread stopped.
+#[derive(Debug)]
+pub struct FrozenProcess {
+    /// Its id.
+    pub pid: i32,
+    /// Its live threads, the leader first if it lives. Empty in a zombie.
+    pub threads: Vec<Stopped>,
+    /// Whether the leader has ended while other threads run on.
+    pub leader_dead: bool,
+    /// The job control signal that had stopped it before we came.
+    pub group_stop: Option<i32>,
+}
+
+/// Every task of the job is stopped. Dropping it lets all of them go as they were.
+#[derive(Debug)]
+pub struct Frozen {
+    /// The processes, ascending by id.
+    pub processes: Vec<FrozenProcess>,
+    /// When the first task was asked to stop.
+    pub since: Instant,
+}
+
+impl Frozen {
+    /// Lets everything run on. The job is unchanged.
+    pub fn release(self) -> Result<(), TraceeError> {
+        for stopped in self.processes.into_iter().flat_map(|process| process.threads) {
+            match stopped.release() {
+                Ok(()) | Err(TraceeError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long a vfork in flight or an uninterruptible sleep is waited for when no deadline is given.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Stops the job. `members` names its processes; it is asked until two answers in a row bring nobody new.
+/// Stopped on success, running as before on failure.
+pub fn freeze<E: From<TraceeError>>(deadline: Deadline, mut members: impl FnMut() -> Result<Vec<i32>, E>) -> Result<Frozen, E> {
+    let begun = Instant::now();
+    let since = Instant::now();
+    loop {
+        match freeze_once(deadline, &mut members) {
+            Err(Stop::Vfork(pid)) => {
+                deadline.check()?;
+                if PATIENCE < begun.elapsed() {
+                    return Err(TraceeError::Vfork { pid }.into());
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(Stop::Failed(error)) => return Err(error),
+            Ok(processes) => return Ok(Frozen { processes, since }),
+        }
+    }
+}
+
+enum Stop<E> {
+    Vfork(i32),
+    Failed(E),
+}
+
+impl<E: From<TraceeError>> From<TraceeError> for Stop<E> {
+    fn from(error: TraceeError) -> Self {
+        match error {
+            TraceeError::Vfork { pid } => Stop::Vfork(pid),
+            other => Stop::Failed(other.into()),
+        }
+    }
+}
+
+fn freeze_once<E: From<TraceeError>>(
+    deadline: Deadline,
+    members: &mut impl FnMut() -> Result<Vec<i32>, E>,
+) -> Result<Vec<FrozenProcess>, Stop<E>> {
+    const MOST_PASSES: usize = 1000;
+    let mut frozen: BTreeMap<i32, FrozenProcess> = BTreeMap::new();
+    for _ in 0..MOST_PASSES {
+        deadline.check()?;
+        let pids = members().map_err(Stop::Failed)?;
+        // A process that ended between two answers is none of ours any more.
+        frozen.retain(|pid, _| pids.contains(pid));
+        let mut news = false;
+        for pid in pids {
+            let process = frozen.entry(pid).or_insert_with(|| {
+                news = true;
+                FrozenProcess { pid, threads: Vec::new(), leader_dead: false, group_stop: None }
+            });
+            news |= freeze_threads(process, deadline)?;
+        }
+        if !news {
+            return Ok(frozen.into_values().collect());
+        }
+    }
+    Err(TraceeError::Forking.into())
+}
+
+/// Stops the threads of a process that are not stopped yet, in passes until none is new. Returns whether there was a new one.
+fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool, TraceeError> {
+    let pid = frozen.pid;
+    let mut any = false;
+    loop {
+        let mut fresh = Vec::new();
+        for tid in thread_ids(pid) {
+            if frozen.threads.iter().any(|thread| thread.tid == tid) {
+                continue;
+            }
+            match seize(pid, tid) {
+                Ok(Seized::Yes) => fresh.push(tid),
+                Ok(Seized::Dead) => frozen.leader_dead |= tid == pid,
+                Err(error) => {
+                    // Those on their way into their stop are caught and let go at once.
+                    fresh.into_iter().for_each(|tid| drop(wait_stopped(pid, tid, deadline)));
+                    return Err(error);
+                }
+            }
+        }
+        if fresh.is_empty() {
+            if frozen.threads.is_empty() {
+                frozen.leader_dead = false;
+            }
+            return Ok(any);
+        }
+        any = true;
+        let mut failure = None;
+        for tid in fresh {
+            match wait_stopped(pid, tid, deadline) {
+                Ok(thread) => {
+                    frozen.group_stop = frozen.group_stop.or(thread.group_stop);
+                    frozen.threads.push(thread);
+                }
+                Err(TraceeError::Gone { .. }) => frozen.leader_dead |= tid == pid,
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        frozen.threads.sort_by_key(|thread| (thread.tid != pid, thread.tid));
+    }
+}
+
+fn thread_ids(pid: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect()
+}
+
+enum Seized {
+    Yes,
+    Dead,
+}
+
+fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
+    let Some(status) = Status::of(tid) else { return Ok(Seized::Dead) };
+    if status.dead {
+        return Ok(Seized::Dead);
+    }
+    let options = if status.seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
+    match ptrace::seize(tid, options).and_then(|()| ptrace::interrupt(tid)) {
+        Ok(()) => Ok(Seized::Yes),
+        Err(Errno::ESRCH) => Ok(Seized::Dead),
+        Err(Errno::EPERM) if Status::of(tid).is_none_or(|status| status.dead) => Ok(Seized::Dead),
+        // Seized by an earlier pass in which it did not stop in time: it waits in vfork.
+        Err(Errno::EPERM) if status.tracer == std::process::id().cast_signed() => Ok(Seized::Yes),
+        Err(Errno::EPERM) => Err(TraceeError::Denied { pid, tracer: status.tracer }),
+        Err(errno) => Err(TraceeError::request("stop", tid, errno)),
+    }
+}
+
+/// The lines of `/proc/TID/status` that matter before a task is stopped.
+struct Status {
+    dead: bool,
+    sleeping: bool,
+    tracer: i32,
+    seccomp: bool,
+    inner: Option<(i32, i32)>,
+}
+
+impl Status {
+    fn of(tid: i32) -> Option<Status> {
+        let text = String::from_utf8_lossy(&std::fs::read(format!("/proc/{tid}/status")).ok()?).into_owned();
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        let last = |name: &str| line(name)?.split_whitespace().next_back()?.parse().ok();
+        let state = line("State:")?;
+        Some(Status {
+            dead: state.starts_with(['Z', 'X']),
+            sleeping: state.starts_with('D'),
+            tracer: line("TracerPid:").and_then(|value| value.parse().ok()).unwrap_or(0),
+            seccomp: line("Seccomp:").is_some_and(|value| value != "0"),
+            inner: last("NStgid:").zip(last("NSpid:")),
+        })
+    }
+}
+
+/// Waits until a seized task has stopped; signals that were on their way are made pending again.
+fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, TraceeError> {
+    let begun = Instant::now();
+    let mut pause = Duration::from_micros(20);
+    let mut mask_before_requeue = None;
+    loop {
+        match process::poll_wait(tid) {
+            Err(_) => return Err(TraceeError::Gone { tid }),
+            Ok(None) => {
+                deadline.check()?;
+                check_stoppable(pid, tid, begun.elapsed())?;
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(5));
+            }
+            Ok(Some((_, status))) if !libc::WIFSTOPPED(status) => return Err(TraceeError::Gone { tid }),
+            Ok(Some((_, status))) if status >> 16 == ptrace::EVENT_STOP => {
+                if let Some(mask) = mask_before_requeue {
+                    ptrace::set_signal_mask(tid, mask).map_err(|e| TraceeError::request("set the signal mask", tid, e))?;
+                }
+                let signal = libc::WSTOPSIG(status);
+                let mut stopped = Stopped::new(pid, tid, Ending::Release)?;
+                stopped.group_stop = (signal != libc::SIGTRAP).then_some(signal);
+                if let Some((inner_pid, inner_tid)) = Status::of(tid).and_then(|status| status.inner) {
+                    (stopped.inner_pid, stopped.inner_tid) = (inner_pid, inner_tid);
+                }
+                return Ok(stopped);
+            }
+            Ok(Some((_, status))) => {
+                let mask = requeue(tid, libc::WSTOPSIG(status))?;
+                mask_before_requeue = mask_before_requeue.or(mask);
+            }
+        }
+    }
+}
+
+/// A task about to take a signal: block the signal, so that the kernel makes it pending again, and let it run into its stop.
+/// SIGSTOP cannot be blocked: it stops the process, as it was meant to.
+fn requeue(tid: i32, signal: i32) -> Result<Option<u64>, TraceeError> {
+    if signal == libc::SIGSTOP {
+        ptrace::cont(tid, signal).map_err(|e| TraceeError::request("continue", tid, e))?;
+        return Ok(None);
+    }
+    let mask = ptrace::signal_mask(tid).map_err(|e| TraceeError::request("read the signal mask", tid, e))?;
+    ptrace::set_signal_mask(tid, u64::MAX).map_err(|e| TraceeError::request("block the signals", tid, e))?;
+    ptrace::cont(tid, signal).map_err(|e| TraceeError::request("continue", tid, e))?;
+    Ok(Some(mask))
+}
+
+/// Fails when a task cannot stop: it waits in vfork for a child that we have stopped, or sleeps uninterruptibly for long.
+fn check_stoppable(pid: i32, tid: i32, waited: Duration) -> Result<(), TraceeError> {
+    if waited < Duration::from_millis(2) {
+        return Ok(());
+    }
+    let Some(status) = Status::of(tid) else { return Err(TraceeError::Gone { tid }) };
+    if status.dead {
+        return Err(TraceeError::Gone { tid });
+    }
+    if status.sleeping && in_vfork(tid) {
+        return Err(TraceeError::Vfork { pid });
+    }
+    if PATIENCE < waited { Err(TraceeError::Unstoppable { tid }) } else { Ok(()) }
+}
+
+fn in_vfork(tid: i32) -> bool {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{tid}/syscall")) else { return false };
+    let mut words = text.split_whitespace();
+    let number: Option<i64> = words.next().and_then(|word| word.parse().ok());
+    let first = words.next().and_then(|word| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()).unwrap_or(0);
+    const CLONE_VFORK: u64 = 0x4000;
+    match number {
+        Some(libc::SYS_vfork) => true,
+        Some(libc::SYS_clone) => first & CLONE_VFORK != 0,
+        Some(libc::SYS_clone3) => memory::read_word(tid, first).is_ok_and(|flags| flags & CLONE_VFORK != 0),
+        Some(_) | None => false,
+    }
+}
