@@ -101,6 +101,9 @@ impl Binder<'_> {
         let exe = memory.exe.and_then(|exe| self.objects.file_of(exe, false));
         let row = fields::set(&memory.fields, &memory.auxv, exe, batch);
         memory.areas.iter().for_each(|area| area::seal(area, batch));
+        if memory.lock_future != 0 {
+            batch.call("lock memory to come", libc::SYS_mlockall, [memory.lock_future.into()]);
+        }
         row
     }
 
