@@ -159,7 +159,9 @@ fn objects_have_plain_words() {
     assert_eq!(probe_of(&udp, describe), "a UDP socket");
     let pidfd = process::pidfd_open(own_pid()).unwrap();
     assert_eq!(probe_of(&pidfd, describe), "a pidfd");
-    for (class, word) in [("inotify", "an inotify instance"), ("[io_uring]", "an io_uring instance"), ("[new]", "a kernel object of class new")] {
+    for (class, word) in
+        [("inotify", "an inotify instance"), ("[io_uring]", "an io_uring instance"), ("[new]", "a kernel object of class new")]
+    {
         assert_eq!(anonymous(class), word);
     }
     let namespace = std::fs::File::open("/proc/self/ns/net").unwrap();

@@ -71,7 +71,10 @@ impl FileKind for Tty {
         let special = probe.stat.special();
         if special == PTMX || special.major == BSD_MASTERS {
             let what = format!("the master of a pseudo-terminal ({})", probe.link.display());
-            return Err(KindError::Unsupported { what, remedy: "checkpoint the program inside the terminal, not the one that makes it".into() });
+            return Err(KindError::Unsupported {
+                what,
+                remedy: "checkpoint the program inside the terminal, not the one that makes it".into(),
+            });
         }
         // A hung-up terminal answers EIO: then only its path is known.
         let copy = probe.copy()?;
