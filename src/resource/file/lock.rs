@@ -233,7 +233,7 @@ mod test {
         let records = captured(place.as_file());
         let own = std::process::id().cast_signed();
         let state = LockV1 { kind: Kind::Posix, is_exclusive: true, start: 7, bytes: 3, pid: own };
-        assert_eq!(states(&records), [state.clone()]);
+        assert_eq!(states(&records), std::slice::from_ref(&state));
         let lease = Record::encode(TAG, &LockV1 { kind: Kind::Lease, ..state.clone() }).unwrap();
         let all = [records, vec![lease]].concat();
         for (pid, calls) in [(own, 2), (own + 1, 0)] {
