@@ -2,9 +2,11 @@
 
 #![deny(unsafe_code)]
 
+pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod image;
+pub mod policy;
 pub mod proc;
 pub mod resource;
 pub mod sys;

@@ -52,7 +52,13 @@ impl<'a> Probe<'a> {
         Probe { pid, fd: -1, link, stat, info, source: Source::Opener(open), copy: OnceCell::new() }
     }
 
-    /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone.
+    /// Whether it is a mapping rather than a descriptor.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.source, Source::Opener(_))
+    }
+
+    /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone. Of a mapping:
+    /// its file, opened anew for reading.
     pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
         if self.copy.get().is_none() {
             let attempt = || format!("duplicate descriptor {} of process {}", self.fd, self.pid);

@@ -117,6 +117,21 @@ pub fn set_record_lock(fd: BorrowedFd<'_>, command: i32, lock: &libc::flock) -> 
     fcntl(fd, command, std::ptr::from_ref(lock) as u64).map(drop)
 }
 
+/// `fcntl(F_DUPFD_CLOEXEC)` — our own duplicate of a descriptor number that we were started with. EBADF: it is not open.
+pub fn duplicate_inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    let new = check(i64::from(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }))?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(new).unwrap_or(-1)) })
+}
+
+/// `fcntl(F_GETFD)` — whether a descriptor number is open and stays open over exec.
+pub fn passes_on(fd: RawFd) -> bool {
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    check(i64::from(unsafe { libc::fcntl(fd, libc::F_GETFD) })).is_ok_and(|flags| flags & i64::from(libc::FD_CLOEXEC) == 0)
+}
+
 /// `splice(2)` — move at most `bytes` from one pipe to another; never blocks (EAGAIN: nothing to move, or no room).
 pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, bytes: usize) -> Result<usize, Errno> {
     let (no_offset, flags) = (std::ptr::null_mut::<libc::loff_t>(), libc::SPLICE_F_NONBLOCK);

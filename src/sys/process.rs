@@ -27,19 +27,19 @@ pub fn compare_descriptions(a: (pid_t, RawFd), b: (pid_t, RawFd)) -> Result<Orde
     kcmp(a.0, b.0, KCMP_FILE, u64::try_from(a.1).unwrap_or(0), u64::try_from(b.1).unwrap_or(0))
 }
 
-/// `kcmp(2)` — do two processes share one address space (CLONE_VM)?
-pub fn share_memory(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_VM, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share one address space (CLONE_VM)? An order as in [`compare_descriptions`].
+pub fn compare_memory(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_VM, 0, 0)
 }
 
-/// `kcmp(2)` — do two processes share one descriptor table (CLONE_FILES)?
-pub fn share_table(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_FILES, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share one descriptor table (CLONE_FILES)? An order as in [`compare_descriptions`].
+pub fn compare_tables(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FILES, 0, 0)
 }
 
-/// `kcmp(2)` — do two processes share working directory, root and umask (CLONE_FS)?
-pub fn share_fs(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_FS, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share working directory, root and umask (CLONE_FS)? An order as in [`compare_descriptions`].
+pub fn compare_fs(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FS, 0, 0)
 }
 
 /// `pidfd_open(2)` — a descriptor that stays with this process, whatever happens to its number.
@@ -191,4 +191,62 @@ pub fn raise_soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Errn
     // SAFETY: the kernel reads the live struct.
     check(c_long::from(unsafe { libc::setrlimit(resource, &limit) }))?;
     Ok(limit.rlim_cur)
+}
+
+/// `getrlimit(2)` — our own soft and hard limit of a resource.
+pub fn own_limit(resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one struct to the live local.
+    check(c_long::from(unsafe { libc::getrlimit(resource, &mut limit) }))?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Our own capability sets that capget(2) knows, bit N for capability N.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnCapabilities {
+    /// In force.
+    pub effective: u64,
+    /// May be put in force.
+    pub permitted: u64,
+    /// Kept over execve(2) of a program that has them too.
+    pub inheritable: u64,
+}
+
+/// `capget(2)` — our own capabilities.
+pub fn own_capabilities() -> Result<OwnCapabilities, Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, 0];
+    let mut sets = [0u32; 6];
+    // SAFETY: version 3 means a header of two and data of six 32-bit words, which both arrays are.
+    check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
+    let join = |at: usize| u64::from(sets[at]) | u64::from(sets[at + 3]) << 32;
+    Ok(OwnCapabilities { effective: join(0), permitted: join(1), inheritable: join(2) })
+}
+
+/// A question of `prctl(2)` that takes and returns a plain number.
+fn ask(option: c_int, argument: u32, more: u32) -> Result<i32, Errno> {
+    let (argument, more) = (libc::c_ulong::from(argument), libc::c_ulong::from(more));
+    // SAFETY: the callers' options take numbers only.
+    let answer = unsafe { libc::prctl(option, argument, more, 0 as libc::c_ulong, 0 as libc::c_ulong) };
+    check(c_long::from(answer)).map(|_| answer)
+}
+
+/// `PR_CAPBSET_READ` (prctl(2)) — whether our bounding set has a capability. EINVAL: the kernel has no such capability.
+pub fn bounding_has(capability: u32) -> Result<bool, Errno> {
+    ask(libc::PR_CAPBSET_READ, capability, 0).map(|answer| answer == 1)
+}
+
+/// `PR_CAP_AMBIENT_IS_SET` (prctl(2)) — whether our ambient set has a capability.
+pub fn ambient_has(capability: u32) -> Result<bool, Errno> {
+    ask(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.cast_unsigned(), capability).map(|answer| answer == 1)
+}
+
+/// `PR_GET_SECUREBITS` (prctl(2)) — our own secure bits.
+pub fn own_securebits() -> Result<i32, Errno> {
+    ask(libc::PR_GET_SECUREBITS, 0, 0)
+}
+
+/// `PR_GET_NO_NEW_PRIVS` (prctl(2)) — whether execve(2) can no longer give us rights.
+pub fn own_no_new_privs() -> Result<bool, Errno> {
+    ask(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer == 1)
 }

@@ -26,7 +26,7 @@ pub struct Device;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Major and minor number.
     pub number: (u32, u32),

@@ -23,7 +23,7 @@ pub struct Directory;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
 }
 

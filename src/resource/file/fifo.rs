@@ -27,7 +27,7 @@ pub struct Fifo;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FifoV1 {
     /// Its path, or the one it had.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Whether its name is gone.
     pub is_deleted: bool,

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::{Record, Tag};
 use crate::proc::locks::locks;
-use crate::proc::{Access, Device, Fdinfo, Lock, LockKind};
-use crate::resource::KindError;
+use crate::proc::{Access, Device, Lock, LockKind};
+use crate::resource::{KindError, Probe};
 use crate::sys::{Errno, descriptor};
 use crate::tracee::Batch;
 
@@ -49,10 +49,11 @@ pub enum Kind {
     Lease,
 }
 
-/// The locks of a description, from the fdinfo of every process that holds it: each shows the record locks of that process only.
-pub fn capture(infos: &[&Fdinfo]) -> Result<Vec<Record>, KindError> {
+/// The locks of a description. The fdinfo of a process shows only its own record locks: so the probe's must have those of every process
+/// that holds the description.
+pub fn capture(probe: &Probe<'_>) -> Result<Vec<Record>, KindError> {
     let mut states: Vec<LockV1> = Vec::new();
-    for lock in infos.iter().flat_map(|info| &info.locks).filter(|lock| !lock.waiting) {
+    for lock in probe.info.locks.iter().filter(|lock| !lock.waiting) {
         if let Some(state) = state_of(lock)?
             && !states.contains(&state)
         {
@@ -195,7 +196,7 @@ mod test {
     }
 
     fn captured(file: &File) -> Vec<Record> {
-        probe_of(file, |probe| capture(&[probe.info, probe.info]).unwrap())
+        probe_of(file, |probe| capture(probe).unwrap())
     }
 
     fn states(records: &[Record]) -> Vec<LockV1> {
@@ -211,7 +212,7 @@ mod test {
         descriptor::set_record_lock(old.as_fd(), libc::F_OFD_SETLK, &range(true, 10, 5)).unwrap();
         descriptor::set_record_lock(old.as_fd(), libc::F_OFD_SETLK, &range(false, 500, 0)).unwrap();
         let records = captured(&old);
-        assert_eq!(records.len(), 3, "seen twice, kept once");
+        assert_eq!(records.len(), 3);
         let new = open();
         let error = restore_on_description(new.as_fd(), &records).unwrap_err();
         let own = std::process::id();

@@ -14,7 +14,7 @@ use nix::sys::statfs::{HUGETLBFS_MAGIC, fstatfs};
 use nix::unistd;
 use serde::{Deserialize, Serialize};
 
-use super::{name, open};
+use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Bind, Build, Built, Capture, FileKind, KindError, Opened, Probe};
 use crate::sys::{Errno, descriptor};
@@ -27,7 +27,7 @@ pub struct Memfd;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemfdV1 {
     /// The name it was given, without `/memfd:`.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub name: PathBuf,
     /// Bytes.
     pub size: u64,

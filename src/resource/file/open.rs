@@ -147,7 +147,7 @@ mod test {
     use super::*;
 
     fn description(flags: i32, offset: u64) -> Description {
-        Description { object: 0, end: 0, flags, offset, owner: None, signal: 0, locks: vec![] }
+        Description { flags, offset, ..Description::default() }
     }
 
     #[test]

@@ -92,7 +92,7 @@ mod test {
             let mut cx =
                 Bind { snapshot: &snapshot, pid: 7, tid: 7, id: &|id| id, path: &|p| p.to_owned(), same_ids: true, warnings: vec![] };
             let mut batch = Batch::new();
-            rows(3, &Description { object: 0, end: 0, flags, offset: 0, owner, signal, locks: vec![] }, &mut cx, &mut batch);
+            rows(3, &Description { flags, owner, signal, ..Description::default() }, &mut cx, &mut batch);
             (batch.len(), cx.warnings)
         };
         assert_eq!(rows(None, 0, libc::O_RDWR), (0, vec![]));

@@ -31,7 +31,7 @@ pub struct Regular;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegularV1 {
     /// Its path, or the one it had.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// How it is kept.
     pub keep: Keep,

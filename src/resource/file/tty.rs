@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use nix::sys::termios::{self, SetArg, Termios};
 use serde::{Deserialize, Serialize};
 
-use super::name;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::Device;
 use crate::resource::{Build, Built, Capture, Fallback, FileKind, KindError, Opened, Probe};
@@ -32,7 +31,7 @@ pub struct Tty;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TtyV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Rows and columns; none when it does not say.
     pub window: Option<(u16, u16)>,
