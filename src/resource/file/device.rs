@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{name, open};
+use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::Device as Number;
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
