@@ -22,12 +22,17 @@ use crate::image::Record;
 /// Every kind of object that descriptors reach. The first claim wins: specific before general.
 pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::path_only::PathOnly,
+    &file::memfd::Memfd,
     &file::regular::Regular,
     &file::directory::Directory,
     &file::tty::Tty,
     &file::device::Device,
     &file::pipe::Pipe,
     &file::fifo::Fifo,
+    &file::eventfd::Eventfd,
+    &file::timerfd::Timerfd,
+    &file::signalfd::Signalfd,
+    &file::epoll::Epoll,
 ];
 
 /// State that a process has once, in the order of [`Step`].

@@ -183,7 +183,7 @@ impl Binder<'_> {
                         file_kind(&object.record)?.bind(object, descriptor.fd, &mut cx, batch)?;
                     }
                 }
-                Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &cx, batch),
+                Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &mut cx, batch),
                 Touch::Locks | Touch::Owners => {}
             }
         }

@@ -168,13 +168,16 @@ fn descriptions(seen: &[Seen], all: Vec<Found>) -> Result<(Vec<u32>, Vec<Found>)
         return Err(KindError::host("compare descriptors", errno)).at(Stage::Survey);
     }
     let mut number = vec![0u32; all.len()];
-    let mut kept = Vec::new();
+    let mut kept: Vec<Found> = Vec::new();
     for (index, found) in all.into_iter().enumerate() {
         if first[index] == index {
             number[index] = u32::try_from(kept.len()).unwrap_or(u32::MAX);
             kept.push(found);
         } else {
             number[index] = number[first[index]];
+            // Each process sees its own record locks only.
+            let same = &mut kept[number[index] as usize].info.locks;
+            same.extend(found.info.locks);
         }
     }
     Ok((number, kept))

@@ -23,7 +23,7 @@ pub struct Directory;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
 }
 
@@ -90,7 +90,10 @@ mod test {
             File::create(directory.path().join(name)).unwrap();
         }
         let mut reader = nix::dir::Dir::open(directory.path(), nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty()).unwrap();
-        assert_eq!(reader.iter().count(), 5);
+        let mut names = reader.iter();
+        assert_eq!(names.by_ref().count(), 5);
+        // Dropping it would go back to the start.
+        std::mem::forget(names);
         let opened = Round::of(&Directory, &[&reader]).open(0);
         let mut again = nix::dir::Dir::from_fd(opened).unwrap();
         assert_eq!(again.iter().count(), 0, "all names were read before");
