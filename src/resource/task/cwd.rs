@@ -115,4 +115,15 @@ mod test {
         let error = bench::plan(&Cwd, &state("/", "/proc/self/status")).unwrap_err();
         assert_eq!(error.to_string(), "cannot enter the root directory /proc/self/status");
     }
+
+    #[test]
+    fn a_working_directory_comes_back_and_a_removed_one_is_refused() {
+        let here = tempfile::tempdir().unwrap();
+        bench::round_trip(&Cwd, &state(here.path().to_str().unwrap(), "/"));
+        let mut child = bench::Child::new();
+        child.apply(&Cwd, &state(here.path().to_str().unwrap(), "/")).unwrap();
+        std::fs::remove_dir(here.path()).unwrap();
+        let error = child.capture(&Cwd).unwrap_err();
+        assert!(matches!(error, KindError::Unsupported { .. }), "{error}");
+    }
 }

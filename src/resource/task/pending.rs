@@ -59,4 +59,20 @@ mod test {
         let record = Record::encode(Pending::TAG, &state).unwrap();
         assert_eq!(record.decode::<PendingV1>(Pending::TAG).unwrap(), state);
     }
+
+    #[test]
+    fn signals_of_every_origin_come_back_in_order() {
+        let mut child = bench::Child::new();
+        let signals: Vec<Siginfo> = [(40, -1, 1), (40, 0, 2), (40, -6, 3), (40, -2, 9), (libc::SIGCHLD, 1, 5), (libc::SIGSEGV, 1, 0)]
+            .map(|(signal, code, id)| siginfo::sample(signal, code, id))
+            .to_vec();
+        let state = PendingV1 { signals };
+        // The child blocks nothing, but a signal is not delivered while it is stopped.
+        child.apply(&Pending, &state).unwrap();
+        let mut found = child.capture(&Pending).unwrap();
+        found.signals.sort_by_key(Siginfo::signal);
+        let mut wanted = state.clone();
+        wanted.signals.sort_by_key(Siginfo::signal);
+        assert_eq!(found, wanted);
+    }
 }

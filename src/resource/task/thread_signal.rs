@@ -46,3 +46,20 @@ impl TaskKind for ThreadSignal {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn signals_of_a_thread_come_back_and_are_not_those_of_the_process() {
+        let mut child = bench::Child::new();
+        let signals = vec![siginfo::sample(40, -1001, 1), siginfo::sample(40, -6, 3)];
+        let state = ThreadSignalV1 { signals };
+        child.apply(&ThreadSignal, &state).unwrap();
+        assert_eq!(child.capture(&ThreadSignal).unwrap(), state);
+        let status = ProcDir::open(child.pid).unwrap().status().unwrap();
+        assert_eq!((status.signals.pending, status.signals.shared_pending), (1 << 39, 0));
+    }
+}

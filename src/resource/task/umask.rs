@@ -39,3 +39,14 @@ impl TaskKind for Umask {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn a_mask_comes_back() {
+        bench::round_trip(&Umask, &UmaskV1 { mask: 0o135 });
+    }
+}
