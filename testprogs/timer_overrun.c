@@ -19,6 +19,7 @@ int main(void)
     ready();
 
     doze(20);
+    int overruns = 0;
     for (int i = 0; i < 10; i++) {
         int signal;
         do
@@ -26,11 +27,10 @@ int main(void)
         while (signal < 0 && errno == EINTR);
         CHECK_EQUAL(signal, SIGRTMIN);
         CHECK_EQUAL(info.si_value.sival_int, 77);
-        CHECK(timer_getoverrun(timer) >= 0, "no overrun: %s", strerror(errno));
-        // The first signal was pending for 20 ms at least, on this side or the other.
-        if (i == 0)
-            CHECK(info.si_overrun + timer_getoverrun(timer) > 0, "no overrun in %d", info.si_overrun);
+        overruns += MUST(timer_getoverrun(timer));
     }
+    // One of these signals was pending for 20 ms.
+    CHECK(overruns > 0, "the timer never overran");
     struct itimerspec now;
     MUST(timer_gettime(timer, &now));
     CHECK_EQUAL(now.it_interval.tv_nsec, 1000000);

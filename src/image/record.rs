@@ -25,7 +25,7 @@ impl Tag {
 }
 
 /// The saved state of one object or one piece of per-process state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Name of the kind that wrote it.
     pub kind: String,
@@ -38,7 +38,7 @@ pub struct Record {
 
 /// Why a record could not be made or understood.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "fields are named in the messages")]
+#[allow(missing_docs, reason = "the fields say what they are in the messages")]
 pub enum RecordError {
     /// A state that MessagePack cannot hold: an error of ours.
     #[error("cannot encode the {kind} record")]

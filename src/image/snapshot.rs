@@ -19,7 +19,7 @@ pub type DescriptionId = u32;
 pub type ObjectId = u32;
 
 /// Everything needed to put the job back, except the contents of its pages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The machine and the program that made it.
     pub origin: Origin,
@@ -42,6 +42,9 @@ pub struct Snapshot {
     /// Notes left by hooks.
     #[serde(default)]
     pub annotations: Vec<(String, String)>,
+    /// The vdso of the kernel that ran the job, as it is mapped; empty when no process had one.
+    #[serde(default, with = "serde_bytes")]
+    pub vdso: Vec<u8>,
 }
 
 /// The machine and the program that made a context file.
@@ -68,10 +71,11 @@ pub struct Origin {
 }
 
 /// What the ids of a request name (`cr_checkpoint(1)`, "scope").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// A process and its descendants that are not orphans.
+    #[default]
     Tree,
     /// One process.
     Process,
@@ -128,13 +132,16 @@ pub enum State {
 }
 
 /// A thread.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thread {
     /// Thread id.
     pub tid: i32,
     /// Whether it has ended already: a leader that called `pthread_exit` while other threads run on.
     #[serde(default)]
     pub dead: bool,
+    /// Blocked signals, bit `n - 1` for signal `n`.
+    #[serde(default)]
+    pub mask: u64,
     /// General registers as `struct user_regs_struct` (216 bytes on x86-64).
     #[serde(with = "serde_bytes")]
     pub registers: Vec<u8>,
@@ -146,7 +153,7 @@ pub struct Thread {
 }
 
 /// An address space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Index of the process whose address space this one was forked from, if it is in the snapshot: pages marked
     /// *same* are equal to that one's pages at the same address.
@@ -183,7 +190,7 @@ pub struct MmFields {
 }
 
 /// A virtual memory area. Addresses are page aligned; `end` is exclusive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Area {
     /// First address.
     pub start: u64,
@@ -220,10 +227,11 @@ impl Area {
 }
 
 /// What an area maps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backing {
-    /// Private anonymous memory (also a private mapping of /dev/zero).
+    /// Private anonymous memory.
+    #[default]
     Anonymous,
     /// A file or shared memory object, from this byte offset.
     Object {
@@ -255,13 +263,10 @@ pub struct Descriptor {
 }
 
 /// An open file description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// What it reaches.
     pub object: ObjectId,
-    /// Which end or aspect of the object, in the kind's own numbering (a pipe: 0 read, 1 write).
-    #[serde(default)]
-    pub end: u32,
     /// Status flags and access mode as fdinfo shows them, without O_CLOEXEC.
     pub flags: i32,
     /// File offset in bytes.
@@ -278,11 +283,12 @@ pub struct Description {
 }
 
 /// What a description or an area reaches.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Object {
     /// Its state.
     pub record: Record,
     /// Its path or name, for people, policies and messages.
+    #[serde(with = "super::path")]
     pub path: PathBuf,
     /// Bytes of contents kept in the page section under this object; 0 when it is kept by reference.
     #[serde(default)]

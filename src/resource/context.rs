@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::KindError;
 use crate::image::{Description, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
-use crate::sys::process;
+use crate::sys::{Errno, process};
 
 /// One descriptor of a frozen process, as far as it can be seen without disturbing anything.
 pub struct Probe<'a> {
@@ -24,21 +24,47 @@ pub struct Probe<'a> {
     pub stat: &'a FileStat,
     /// `/proc/PID/fdinfo/N`.
     pub info: &'a Fdinfo,
-    pidfd: &'a OwnedFd,
+    source: Source<'a>,
     copy: OnceCell<OwnedFd>,
+}
+
+/// Where a duplicate of the probed file comes from.
+enum Source<'a> {
+    /// A descriptor of the process behind this pidfd.
+    Descriptor(&'a OwnedFd),
+    /// The file behind a mapping: a path below `/proc/PID/map_files`.
+    Mapping(PathBuf),
 }
 
 impl<'a> Probe<'a> {
     /// A probe of descriptor `fd` of the process behind `pidfd`.
     pub fn new(pid: i32, fd: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, pidfd: &'a OwnedFd) -> Probe<'a> {
-        Probe { pid, fd, link, stat, info, pidfd, copy: OnceCell::new() }
+        Probe { pid, fd, link, stat, info, source: Source::Descriptor(pidfd), copy: OnceCell::new() }
     }
 
-    /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone.
+    /// A probe of a file that is mapped: `map_file` is its link below `/proc/PID`, `info` carries the access mode.
+    pub fn mapped(pid: i32, map_file: &str, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo) -> Probe<'a> {
+        let source = Source::Mapping(PathBuf::from(format!("/proc/{pid}/{map_file}")));
+        Probe { pid, fd: -1, link, stat, info, source, copy: OnceCell::new() }
+    }
+
+    /// Whether it is a mapping rather than a descriptor.
+    pub fn is_mapping(&self) -> bool {
+        matches!(self.source, Source::Mapping(_))
+    }
+
+    /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone. Of a mapping:
+    /// its file, opened anew for reading.
     pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
         if self.copy.get().is_none() {
-            let copy = process::pidfd_getfd(self.pidfd, self.fd)
-                .map_err(|errno| KindError::host(format!("duplicate descriptor {} of process {}", self.fd, self.pid), errno))?;
+            let copy = match &self.source {
+                Source::Descriptor(pidfd) => process::pidfd_getfd(pidfd, self.fd)
+                    .map_err(|errno| KindError::host(format!("duplicate descriptor {} of process {}", self.fd, self.pid), errno))?,
+                Source::Mapping(path) => std::fs::File::open(path).map(OwnedFd::from).map_err(|error| {
+                    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+                    KindError::path("open the mapped file", self.link, errno)
+                })?,
+            };
             // The cell is empty: nobody else can have set it.
             let _unchanged = self.copy.set(copy);
         }
@@ -59,6 +85,8 @@ impl<'a> Probe<'a> {
 /// What a kind can ask for while it captures an object.
 #[derive(Default)]
 pub struct Capture {
+    /// Whether the request wants the contents although the file has a name (`--save-exe` and its sisters).
+    pub save: bool,
     /// The file whose bytes go into the context file as the object's contents, and how many.
     pub contents: Option<(OwnedFd, u64)>,
     /// Things the user should know although the checkpoint succeeds; one sentence each.

@@ -85,6 +85,11 @@ pub trait FileKind: Sync + 'static {
     /// Opens one of the descriptions that reach the object.
     fn open(&self, state: &Self::State, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
 
+    /// A last touch on the object once its contents are in place.
+    fn settle(&self, _state: &Self::State, _built: &Built) -> Result<(), KindError> {
+        Ok(())
+    }
+
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known: rows for its batch.
     fn bind(&self, _state: &Self::State, _fd: i32, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
         Ok(())
@@ -162,6 +167,7 @@ pub trait AnyFileKind: Sync {
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
+    fn settle(&self, object: &Object, built: &Built) -> Result<(), KindError>;
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
 }
 
@@ -190,6 +196,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         FileKind::open(self, &object.record.decode(K::TAG)?, built, description, cx)
+    }
+    fn settle(&self, object: &Object, built: &Built) -> Result<(), KindError> {
+        FileKind::settle(self, &object.record.decode(K::TAG)?, built)
     }
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         FileKind::bind(self, &object.record.decode(K::TAG)?, fd, cx, batch)

@@ -10,6 +10,7 @@ mod context;
 mod error;
 pub mod file;
 mod kind;
+pub mod memory;
 pub mod task;
 
 pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};

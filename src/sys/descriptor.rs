@@ -116,3 +116,18 @@ pub fn memfd(name: &std::ffi::CStr, flags: u32) -> Result<OwnedFd, Errno> {
 pub fn set_record_lock(fd: BorrowedFd<'_>, command: i32, lock: &libc::flock) -> Result<(), Errno> {
     fcntl(fd, command, std::ptr::from_ref(lock) as u64).map(drop)
 }
+
+/// `fcntl(F_DUPFD_CLOEXEC)` — our own duplicate of a descriptor number that we were started with. EBADF: it is not open.
+pub fn duplicate_inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    let new = check(i64::from(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }))?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(new).unwrap_or(-1)) })
+}
+
+/// `fcntl(F_GETFD)` — whether a descriptor number is open and stays open over exec.
+pub fn passes_on(fd: RawFd) -> bool {
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    check(i64::from(unsafe { libc::fcntl(fd, libc::F_GETFD) })).is_ok_and(|flags| flags & i64::from(libc::FD_CLOEXEC) == 0)
+}

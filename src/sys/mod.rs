@@ -6,6 +6,7 @@
 pub mod descriptor;
 pub mod pagemap;
 pub mod process;
+pub mod processor;
 pub mod procvm;
 pub mod ptrace;
 

@@ -27,19 +27,19 @@ pub fn compare_descriptions(a: (pid_t, RawFd), b: (pid_t, RawFd)) -> Result<Orde
     kcmp(a.0, b.0, KCMP_FILE, u64::try_from(a.1).unwrap_or(0), u64::try_from(b.1).unwrap_or(0))
 }
 
-/// `kcmp(2)` — do two processes share one address space (CLONE_VM)?
-pub fn share_memory(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_VM, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share one address space (CLONE_VM)? An order as in [`compare_descriptions`].
+pub fn compare_memory(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_VM, 0, 0)
 }
 
-/// `kcmp(2)` — do two processes share one descriptor table (CLONE_FILES)?
-pub fn share_table(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_FILES, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share one descriptor table (CLONE_FILES)? An order as in [`compare_descriptions`].
+pub fn compare_tables(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FILES, 0, 0)
 }
 
-/// `kcmp(2)` — do two processes share working directory, root and umask (CLONE_FS)?
-pub fn share_fs(a: pid_t, b: pid_t) -> Result<bool, Errno> {
-    kcmp(a, b, KCMP_FS, 0, 0).map(Ordering::is_eq)
+/// `kcmp(2)` — do two processes share working directory, root and umask (CLONE_FS)? An order as in [`compare_descriptions`].
+pub fn compare_fs(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_FS, 0, 0)
 }
 
 /// `pidfd_open(2)` — a descriptor that stays with this process, whatever happens to its number.

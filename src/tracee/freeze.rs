@@ -137,9 +137,14 @@ fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool
             if frozen.threads.iter().any(|thread| thread.tid == tid) {
                 continue;
             }
-            match seize(pid, tid)? {
-                Seized::Yes => fresh.push(tid),
-                Seized::Dead => frozen.leader_dead |= tid == pid,
+            match seize(pid, tid) {
+                Ok(Seized::Yes) => fresh.push(tid),
+                Ok(Seized::Dead) => frozen.leader_dead |= tid == pid,
+                Err(error) => {
+                    // Those on their way into their stop are caught and let go at once.
+                    fresh.into_iter().for_each(|tid| drop(wait_stopped(pid, tid, deadline)));
+                    return Err(error);
+                }
             }
         }
         if fresh.is_empty() {
@@ -149,6 +154,7 @@ fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool
             return Ok(any);
         }
         any = true;
+        let mut failure = None;
         for tid in fresh {
             match wait_stopped(pid, tid, deadline) {
                 Ok(thread) => {
@@ -156,8 +162,11 @@ fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool
                     frozen.threads.push(thread);
                 }
                 Err(TraceeError::Gone { .. }) => frozen.leader_dead |= tid == pid,
-                Err(error) => return Err(error),
+                Err(error) => failure = failure.or(Some(error)),
             }
+        }
+        if let Some(error) = failure {
+            return Err(error);
         }
         frozen.threads.sort_by_key(|thread| (thread.tid != pid, thread.tid));
     }
@@ -183,6 +192,8 @@ fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
         Ok(()) => Ok(Seized::Yes),
         Err(Errno::ESRCH) => Ok(Seized::Dead),
         Err(Errno::EPERM) if Status::of(tid).is_none_or(|status| status.dead) => Ok(Seized::Dead),
+        // Seized by an earlier pass in which it did not stop in time: it waits in vfork.
+        Err(Errno::EPERM) if status.tracer == std::process::id().cast_signed() => Ok(Seized::Yes),
         Err(Errno::EPERM) => Err(TraceeError::Denied { pid, tracer: status.tracer }),
         Err(errno) => Err(TraceeError::request("stop", tid, errno)),
     }

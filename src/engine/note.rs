@@ -1,0 +1,33 @@
+//! Engine messages on their way to the caller.
+//!
+//! Relies on `observe`. Phases collect notes; the flow hands them over once it knows how things went.
+
+use super::observe::{Level, Message};
+use crate::error::Subject;
+
+/// Messages of one request, in order.
+#[derive(Debug, Default)]
+pub struct Notes {
+    messages: Vec<Message>,
+}
+
+impl Notes {
+    /// Something the user should know although the request goes on.
+    pub fn warn(&mut self, subject: Subject, text: impl Into<String>) {
+        let message = Message { level: Level::Warning, subject, text: text.into() };
+        // The same fact about the same thing is said once, however many threads it holds for.
+        if !self.messages.contains(&message) {
+            self.messages.push(message);
+        }
+    }
+
+    /// Warnings of a kind about one subject.
+    pub fn warn_all(&mut self, subject: &Subject, texts: Vec<String>) {
+        texts.into_iter().for_each(|text| self.warn(subject.clone(), text));
+    }
+
+    /// Takes the messages out.
+    pub fn take(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.messages)
+    }
+}

@@ -1,0 +1,181 @@
+//! From descriptor numbers to open file descriptions to objects.
+//!
+//! Relies on `/proc/PID/fd` and `fdinfo`, and on kcmp(2) for telling whether two descriptors share one description. Kinds describe
+//! what descriptions reach; what no kind claims is refused with process, number and path.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::sharing::groups;
+use super::{Contents, Seen, Source};
+use crate::engine::note::Notes;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot, Space, Table};
+use crate::proc::{Fdinfo, FileStat, ProcError};
+use crate::resource::file::{self, lock, owner};
+use crate::resource::{AnyFileKind, Capture, FILE_KINDS, Identity, KindError, Probe};
+use crate::sys::process;
+
+/// One descriptor that stands for its description.
+struct Found {
+    seen: usize,
+    fd: i32,
+    link: PathBuf,
+    stat: FileStat,
+    info: Fdinfo,
+}
+
+/// Objects by the kind, device and inode that make them the same.
+pub type Known = HashMap<(&'static str, u64, u64), ObjectId>;
+
+/// Fills in tables, descriptions and the objects that descriptors reach; returns those that mappings may reach too.
+pub fn describe(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Contents>, notes: &mut Notes) -> Result<Known, Failure> {
+    let (tables, found) = tables(seen)?;
+    snapshot.tables = tables;
+    let probes: Vec<Probe<'_>> = found.iter().map(|one| probe(one, seen)).collect();
+    let mut objects: Vec<(&dyn AnyFileKind, Vec<usize>)> = Vec::new();
+    let mut by_identity: HashMap<(&'static str, Identity), usize> = HashMap::new();
+    for (index, probe) in probes.iter().enumerate() {
+        let kind = claim(probe).at(Stage::Capture)
+            .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?;
+        let identity = kind.identity(probe);
+        let fresh = identity == Identity::Description;
+        let known = by_identity.get(&(kind.tag().kind, identity.clone())).copied().filter(|_| !fresh);
+        let object = known.unwrap_or_else(|| {
+            objects.push((kind, Vec::new()));
+            by_identity.insert((kind.tag().kind, identity), objects.len() - 1);
+            objects.len() - 1
+        });
+        objects[object].1.push(index);
+        let object = ObjectId::try_from(object).unwrap_or(ObjectId::MAX);
+        snapshot.descriptions.push(description(probe, object).at(Stage::Capture)
+            .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?);
+    }
+    let mut known = Known::new();
+    for (kind, members) in objects {
+        let members: Vec<&Probe<'_>> = members.into_iter().map(|index| &probes[index]).collect();
+        let id = capture(kind, &members, Capture::default(), snapshot, contents, notes)?;
+        known.insert((kind.tag().kind, members[0].stat.dev, members[0].stat.ino), id);
+    }
+    Ok(known)
+}
+
+/// Captures one object and adds it to the snapshot.
+pub fn capture(
+    kind: &dyn AnyFileKind,
+    probes: &[&Probe<'_>],
+    mut cx: Capture,
+    snapshot: &mut Snapshot,
+    contents: &mut Vec<Contents>,
+    notes: &mut Notes,
+) -> Result<ObjectId, Failure> {
+    let first = probes[0];
+    let subject = if first.is_mapping() {
+        Subject { pid: Some(first.pid), fd: None, path: Some(first.link.to_owned()) }
+    } else {
+        Subject::descriptor(first.pid, first.fd, first.link)
+    };
+    let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
+    notes.warn_all(&subject, cx.warnings);
+    let id = ObjectId::try_from(snapshot.objects.len()).unwrap_or(ObjectId::MAX);
+    let mut object = Object { record, path: first.link.to_owned(), content_bytes: 0 };
+    if let Some((file, bytes)) = cx.contents {
+        object.content_bytes = bytes;
+        contents.push(Contents { space: Space::Object(id), source: Source::File { file, bytes } });
+    }
+    snapshot.objects.push(object);
+    Ok(id)
+}
+
+/// The kind that claims a probe.
+pub fn claim(probe: &Probe<'_>) -> Result<&'static dyn AnyFileKind, KindError> {
+    FILE_KINDS.iter().copied().find(|kind| kind.claims(probe)).ok_or_else(|| KindError::Unsupported {
+        what: file::describe(probe),
+        remedy: "close it before the checkpoint".into(),
+    })
+}
+
+fn probe<'a>(found: &'a Found, seen: &'a [Seen]) -> Probe<'a> {
+    let one = &seen[found.seen];
+    let pidfd = one.pidfd.as_ref().expect("a process with descriptors has a pidfd");
+    Probe::new(one.pid, found.fd, &found.link, &found.stat, &found.info, pidfd)
+}
+
+fn description(probe: &Probe<'_>, object: ObjectId) -> Result<Description, KindError> {
+    let (owner, signal) = owner::capture(probe)?;
+    Ok(Description {
+        object,
+        flags: probe.info.status_flags(),
+        offset: u64::try_from(probe.info.pos).unwrap_or(0),
+        owner,
+        signal,
+        locks: lock::capture(probe)?,
+    })
+}
+
+/// All tables, and one descriptor for each description. Descriptors in the tables carry the number of their description.
+fn tables(seen: &[Seen]) -> Result<(Vec<Table>, Vec<Found>), Failure> {
+    let first_of_table = groups(seen, process::compare_tables)?;
+    let mut all: Vec<Found> = Vec::new();
+    let mut tables = Vec::new();
+    for (index, one) in seen.iter().enumerate().filter(|(index, _)| first_of_table[*index] == Some(*index)) {
+        let about = |error: ProcError| Failure::new(Stage::Survey, error).about(Subject::pid(one.pid));
+        let mut table = Table::default();
+        for fd in one.dir.descriptors().map_err(about)? {
+            let info = one.dir.fdinfo(fd).map_err(about)?;
+            let cloexec = info.cloexec();
+            let last = all.last().filter(|last| last.seen == index).map(|last| last.fd);
+            let same = last.is_some_and(|last| process::compare_descriptions((one.pid, last), (one.pid, fd)).is_ok_and(|o| o.is_eq()));
+            if !same {
+                let link: OsString = one.dir.link(&format!("fd/{fd}")).map_err(about)?;
+                let stat = one.dir.stat_link(&format!("fd/{fd}")).map_err(about)?;
+                all.push(Found { seen: index, fd, link: link.into(), stat, info });
+            }
+            let stand_in = u32::try_from(all.len() - 1).unwrap_or(u32::MAX);
+            table.descriptors.push(Descriptor { fd, cloexec, description: stand_in });
+        }
+        tables.push(table);
+    }
+    let (number, kept) = descriptions(seen, all)?;
+    for descriptor in tables.iter_mut().flat_map(|table| &mut table.descriptors) {
+        descriptor.description = number[descriptor.description as usize];
+    }
+    Ok((tables, kept))
+}
+
+/// Numbers the descriptions: descriptors that share one get the same number. Keeps one descriptor for each.
+fn descriptions(seen: &[Seen], all: Vec<Found>) -> Result<(Vec<u32>, Vec<Found>), Failure> {
+    let at = |one: &Found| (seen[one.seen].pid, one.fd);
+    let key = |one: &Found| (one.stat.dev, one.stat.ino, one.info.status_flags(), one.info.pos);
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    let mut failure = None;
+    let mut compare = |a: usize, b: usize| {
+        key(&all[a]).cmp(&key(&all[b])).then_with(|| {
+            process::compare_descriptions(at(&all[a]), at(&all[b])).unwrap_or_else(|errno| {
+                failure = failure.or(Some(errno));
+                a.cmp(&b)
+            })
+        })
+    };
+    order.sort_by(|a, b| compare(*a, *b));
+    let mut first = vec![0usize; all.len()];
+    for run in order.chunk_by(|a, b| compare(*a, *b).is_eq()) {
+        let least = run.iter().copied().min().unwrap_or(run[0]);
+        run.iter().for_each(|index| first[*index] = least);
+    }
+    if let Some(errno) = failure {
+        return Err(KindError::host("compare descriptors", errno)).at(Stage::Survey);
+    }
+    let mut number = vec![0u32; all.len()];
+    let mut kept = Vec::new();
+    for (index, found) in all.into_iter().enumerate() {
+        if first[index] == index {
+            number[index] = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+            kept.push(found);
+        } else {
+            number[index] = number[first[index]];
+        }
+    }
+    Ok((number, kept))
+}

@@ -1,0 +1,153 @@
+//! *survey* and *capture*: from a frozen job to its description.
+//!
+//! Relies on the tree being frozen. Looks through `/proc` and kcmp(2) first, then asks every task with one batch of calls. Reads
+//! everything, changes nothing; which bytes will be written is decided here, moving them is left to `write`.
+
+mod ask;
+mod descriptor;
+mod memory;
+mod sharing;
+
+use std::os::fd::OwnedFd;
+
+use super::note::Notes;
+use super::request::SaveFiles;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Process, Snapshot, Space, State};
+use crate::proc::{MapEntry, ProcDir, ProcError, Stat, Status};
+use crate::sys::process;
+use crate::tracee::freeze::{Frozen, FrozenProcess};
+
+/// The description of a job, and where the bytes are that go with it.
+pub struct Draft {
+    /// Everything but page contents.
+    pub snapshot: Snapshot,
+    /// Page contents, in the order in which they are written: objects first, then memories.
+    pub contents: Vec<Contents>,
+}
+
+/// Page contents of one object or address space.
+pub struct Contents {
+    /// Whose they are.
+    pub space: Space,
+    /// Where they come from.
+    pub source: Source,
+}
+
+/// Where page contents are read.
+pub enum Source {
+    /// The first bytes of a file.
+    File { file: OwnedFd, bytes: u64 },
+    /// Address ranges of a frozen process; pages equal to those of `parent` at the same address need not be written.
+    Memory { pid: i32, parent: Option<i32>, ranges: Vec<(u64, u64)> },
+    /// Pieces of shared memory: process, address, offset in the object, bytes.
+    Pieces(Vec<(i32, u64, u64, u64)>),
+}
+
+impl Contents {
+    /// How many bytes have to be looked at, at most.
+    pub fn bytes(&self) -> u64 {
+        match &self.source {
+            Source::File { bytes, .. } => *bytes,
+            Source::Memory { ranges, .. } => ranges.iter().map(|range| range.1 - range.0).sum(),
+            Source::Pieces(pieces) => pieces.iter().map(|piece| piece.3).sum(),
+        }
+    }
+}
+
+/// What `/proc` says about one process of the job.
+struct Seen {
+    /// Position in [`Frozen::processes`].
+    position: usize,
+    pid: i32,
+    dir: ProcDir,
+    stat: Stat,
+    status: Status,
+    pidfd: Option<OwnedFd>,
+    maps: Vec<MapEntry>,
+    zombie: bool,
+}
+
+/// Describes a frozen job.
+pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result<Draft, Failure> {
+    let mut seen = Vec::new();
+    for (position, process) in frozen.processes.iter().enumerate() {
+        let found = look(position, process).at(Stage::Survey).map_err(|failure| failure.about(Subject::pid(process.pid)))?;
+        seen.push(found);
+    }
+    parents_first(&mut seen);
+    let mut snapshot = Snapshot::default();
+    let mut contents = Vec::new();
+    let known = descriptor::describe(&seen, &mut snapshot, &mut contents, notes)?;
+    memory::describe(&seen, save, known, &mut snapshot, &mut contents, notes)?;
+    let sharing = sharing::of(&seen)?;
+    for (index, one) in seen.iter().enumerate() {
+        let process = describe_process(one, index, &sharing, &frozen.processes[one.position], notes);
+        snapshot.processes.push(process);
+    }
+    sharing::apply(&sharing, &mut snapshot);
+    ask::ask(&seen, frozen, &mut snapshot)?;
+    contents.sort_by_key(|content| match content.space {
+        Space::Object(id) => (0, id),
+        Space::Memory(id) => (1, id),
+    });
+    Ok(Draft { snapshot, contents })
+}
+
+fn look(position: usize, process: &FrozenProcess) -> Result<Seen, ProcError> {
+    let dir = ProcDir::open(process.pid)?;
+    let (stat, status) = (dir.stat()?, dir.status()?);
+    let zombie = process.threads.is_empty();
+    // The files of a dead leader are empty: any live thread shows the same.
+    let dir = match process.threads.first() {
+        Some(thread) if process.leader_dead => dir.task(thread.tid)?,
+        Some(_) | None => dir,
+    };
+    let maps = if zombie { Vec::new() } else { dir.smaps()? };
+    let pidfd = if zombie { None } else { process::pidfd_open(process.pid).ok() };
+    Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
+}
+
+/// Orders processes so that every parent stands before its children.
+fn parents_first(seen: &mut Vec<Seen>) {
+    let mut rest = std::mem::take(seen);
+    let mut placed = std::collections::HashSet::new();
+    let all: std::collections::HashSet<i32> = rest.iter().map(|one| one.pid).collect();
+    while !rest.is_empty() {
+        let (ready, later): (Vec<Seen>, Vec<Seen>) =
+            rest.into_iter().partition(|one| !all.contains(&one.stat.ppid) || placed.contains(&one.stat.ppid));
+        assert!(!ready.is_empty(), "processes are their own ancestors");
+        placed.extend(ready.iter().map(|one| one.pid));
+        seen.extend(ready);
+        rest = later;
+    }
+}
+
+fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, process: &FrozenProcess, notes: &mut Notes) -> Process {
+    let arguments = one.dir.read("cmdline").unwrap_or_default();
+    let words = arguments.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let state = match (one.zombie, process.group_stop) {
+        (true, _) => State::Zombie(one.stat.exit_code),
+        (false, Some(signal)) => State::Stopped(signal),
+        (false, None) => State::Running,
+    };
+    if one.zombie {
+        notes.warn(Subject::pid(one.pid), "has ended and nobody has waited for it; its exit status is kept");
+    }
+    Process {
+        pid: one.pid,
+        ppid: one.stat.ppid,
+        pgid: one.stat.pgrp,
+        sid: one.stat.session,
+        exit_signal: one.stat.exit_signal,
+        state,
+        name: one.stat.comm.to_string_lossy().into_owned(),
+        command: words.collect::<Vec<_>>().join(" ").trim_end().to_owned(),
+        uid: one.status.uids.real,
+        memory: sharing.memory[index],
+        table: sharing.table[index],
+        records: Vec::new(),
+        threads: Vec::new(),
+        shares_fs_with: sharing.fs[index],
+    }
+}

@@ -1,0 +1,92 @@
+//! Which processes share an address space, a descriptor table, or working directory and umask.
+//!
+//! Relies on kcmp(2), whose answers order what it compares, so that groups are found by sorting.
+
+use std::cmp::Ordering;
+
+use super::Seen;
+use crate::error::{At, Failure, Stage};
+use crate::image::{MmId, Snapshot, TableId};
+use crate::resource::KindError;
+use crate::sys::{Errno, process};
+
+/// For every process, by position: which address space, table and fs state it has.
+pub struct Sharing {
+    pub memory: Vec<Option<MmId>>,
+    pub table: Vec<Option<TableId>>,
+    /// The earlier process with which it shares its fs state.
+    pub fs: Vec<Option<u32>>,
+}
+
+/// Finds out who shares what.
+pub fn of(seen: &[Seen]) -> Result<Sharing, Failure> {
+    let memory = numbers(&groups(seen, process::compare_memory)?);
+    let table = numbers(&groups(seen, process::compare_tables)?);
+    let fs = groups(seen, process::compare_fs)?;
+    let fs = fs
+        .iter()
+        .enumerate()
+        .map(|(index, first)| first.filter(|first| *first != index).map(|first| u32::try_from(first).unwrap_or(u32::MAX)))
+        .collect();
+    Ok(Sharing { memory, table, fs })
+}
+
+/// For every process the position of the first one that shares with it (often itself); `None` for zombies.
+pub fn groups(
+    seen: &[Seen],
+    compare: impl Fn(i32, i32) -> Result<Ordering, Errno>,
+) -> Result<Vec<Option<usize>>, Failure> {
+    let task = |index: usize| seen[index].dir.pid();
+    let mut order: Vec<usize> = (0..seen.len()).filter(|index| !seen[*index].zombie).collect();
+    let mut failure = None;
+    let mut check = |a: usize, b: usize| {
+        compare(task(a), task(b)).unwrap_or_else(|errno| {
+            failure = failure.or(Some(errno));
+            a.cmp(&b)
+        })
+    };
+    order.sort_by(|a, b| check(*a, *b));
+    let mut first = vec![None; seen.len()];
+    for run in order.chunk_by(|a, b| check(*a, *b).is_eq()) {
+        let least = run.iter().min().copied();
+        run.iter().for_each(|index| first[*index] = least);
+    }
+    match failure {
+        None => Ok(first),
+        Some(errno) => Err(KindError::host("compare processes", errno)).at(Stage::Survey),
+    }
+}
+
+/// Numbers groups in the order of their first members.
+fn numbers(groups: &[Option<usize>]) -> Vec<Option<u32>> {
+    let mut next = 0;
+    let mut given = vec![None; groups.len()];
+    for (index, first) in groups.iter().enumerate() {
+        let Some(first) = *first else { continue };
+        if first == index {
+            given[index] = Some(next);
+            next += 1;
+        } else {
+            given[index] = given[first];
+        }
+    }
+    given
+}
+
+/// Tells each address space which one it was forked from: that of its first process's parent, if that is another one.
+pub fn apply(sharing: &Sharing, snapshot: &mut Snapshot) {
+    for (index, memory) in sharing.memory.iter().enumerate() {
+        let Some(memory) = *memory else { continue };
+        let parent = parent_memory(snapshot, index).filter(|parent| *parent < memory);
+        let first = sharing.memory.iter().position(|have| *have == Some(memory));
+        if first == Some(index) {
+            snapshot.memories[memory as usize].parent = parent;
+        }
+    }
+}
+
+/// The address space of a process's parent.
+pub fn parent_memory(snapshot: &Snapshot, index: usize) -> Option<MmId> {
+    let ppid = snapshot.processes[index].ppid;
+    snapshot.processes.iter().find(|process| process.pid == ppid)?.memory
+}

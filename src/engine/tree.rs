@@ -1,0 +1,271 @@
+//! *select*: from ids and scope to processes, and the rules that leave some of them out.
+//!
+//! Relies on `/proc`. Asked again and again while the job is being stopped, until it names nobody new. Stops nobody itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::request::{CheckpointRequest, TraceRule};
+use crate::error::{Class, Classified, Subject};
+use crate::image::Scope;
+use crate::proc::{ProcDir, ProcError, Stat, all_pids};
+use crate::tracee::TraceeError;
+
+/// Why a job could not be selected or stopped.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum SelectError {
+    /// Nothing to checkpoint.
+    #[error("no processes checkpointed: {why}")]
+    Nothing { why: String },
+    /// Init, or a thread of the kernel.
+    #[error("process {pid} is {what}")]
+    Forbidden { pid: i32, what: &'static str },
+    /// Somebody traces it.
+    #[error("process {pid} is traced by process {tracer}")]
+    Ptraced { pid: i32, tracer: i32 },
+    /// It traces somebody.
+    #[error("process {pid} traces process {tracee}")]
+    Ptracer { pid: i32, tracee: i32 },
+    /// `/proc` could not be read.
+    #[error(transparent)]
+    Proc(#[from] ProcError),
+    /// A task could not be stopped.
+    #[error(transparent)]
+    Tracee(#[from] TraceeError),
+}
+
+const CR_EPTRACED: i32 = 2360;
+const CR_EPTRACER: i32 = 2361;
+
+impl Classified for SelectError {
+    fn class(&self) -> Class {
+        match self {
+            SelectError::Nothing { .. } => Class::Args,
+            SelectError::Forbidden { .. } => Class::Perm,
+            SelectError::Ptraced { .. } | SelectError::Ptracer { .. } => Class::Temp,
+            SelectError::Proc(error) => error.class(),
+            SelectError::Tracee(error) => error.class(),
+        }
+    }
+
+    fn errno(&self) -> Option<i32> {
+        match self {
+            SelectError::Nothing { .. } => Some(libc::ESRCH),
+            SelectError::Forbidden { .. } => Some(libc::EPERM),
+            SelectError::Ptraced { .. } => Some(CR_EPTRACED),
+            SelectError::Ptracer { .. } => Some(CR_EPTRACER),
+            SelectError::Proc(error) => error.errno(),
+            SelectError::Tracee(error) => error.errno(),
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        match self {
+            SelectError::Nothing { .. } => Subject::default(),
+            SelectError::Forbidden { pid, .. } | SelectError::Ptraced { pid, .. } | SelectError::Ptracer { pid, .. } => {
+                Subject::pid(*pid)
+            }
+            SelectError::Proc(error) => error.subject(),
+            SelectError::Tracee(error) => error.subject(),
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            SelectError::Nothing { .. } => Some("check the id with ps; it may have ended".into()),
+            SelectError::Forbidden { .. } => None,
+            SelectError::Ptraced { .. } => Some("end the debugger, or leave the process out with --ptraced-skip".into()),
+            SelectError::Ptracer { .. } => Some("end the tracing, or leave the process out with --ptracer-skip".into()),
+            SelectError::Proc(error) => error.remedy(),
+            SelectError::Tracee(error) => error.remedy(),
+        }
+    }
+}
+
+/// Which processes a request means.
+pub struct Selection<'a> {
+    request: &'a CheckpointRequest,
+    ids: Vec<i32>,
+}
+
+/// What the processes of the machine look like at one moment.
+struct Census {
+    stats: BTreeMap<i32, Stat>,
+}
+
+impl Census {
+    fn take() -> Result<Census, ProcError> {
+        let mut stats = BTreeMap::new();
+        for pid in all_pids()? {
+            match ProcDir::open(pid).and_then(|dir| dir.stat()) {
+                Ok(stat) => drop(stats.insert(pid, stat)),
+                Err(ProcError::Gone { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Census { stats })
+    }
+
+    /// `pid` and everything below it, without the branches that `cut` names.
+    fn descendants(&self, root: i32, cut: impl Fn(i32) -> bool) -> BTreeSet<i32> {
+        let mut found = BTreeSet::from([root]);
+        let mut fresh = vec![root];
+        while let Some(parent) = fresh.pop() {
+            let children = self.stats.values().filter(|stat| stat.ppid == parent && !cut(stat.pid));
+            fresh.extend(children.map(|stat| stat.pid).filter(|pid| found.insert(*pid)));
+        }
+        found
+    }
+}
+
+impl<'a> Selection<'a> {
+    /// Resolves ids: 0 is the requester itself, and a thread's id means its process.
+    pub fn new(request: &'a CheckpointRequest) -> Result<Selection<'a>, SelectError> {
+        let requester = ProcDir::open(request.requester)?.stat()?;
+        let mut ids = Vec::new();
+        for &id in &request.ids {
+            let id = match (id, request.scope) {
+                (0, Scope::Tree | Scope::Process) => request.requester,
+                (0, Scope::Group) => requester.pgrp,
+                (0, Scope::Session) => requester.session,
+                (id, Scope::Tree | Scope::Process) => thread_group(id)?,
+                (id, Scope::Group | Scope::Session) => id,
+            };
+            forbid_init(id)?;
+            ids.push(id);
+        }
+        Ok(Selection { request, ids })
+    }
+
+    /// The ids asked for, resolved.
+    pub fn ids(&self) -> &[i32] {
+        &self.ids
+    }
+
+    /// The processes that belong to the job now, ascending. Never empty.
+    pub fn members(&self) -> Result<Vec<i32>, SelectError> {
+        let census = Census::take()?;
+        let own = std::process::id().cast_signed();
+        let mut members = BTreeSet::new();
+        for &id in &self.ids {
+            members.extend(self.named_by(id, &census, own));
+        }
+        members.remove(&own);
+        for pid in members.clone() {
+            let Some(stat) = census.stats.get(&pid) else { continue };
+            const PF_KTHREAD: u32 = 0x0020_0000;
+            if stat.flags & PF_KTHREAD != 0 {
+                return Err(SelectError::Forbidden { pid, what: "a thread of the kernel" });
+            }
+            forbid_init(pid)?;
+            if asked_to_be_left_out(pid, stat, &self.ids) {
+                members.remove(&pid);
+            }
+        }
+        self.apply_trace_rules(&census, &mut members)?;
+        let alive = members.iter().any(|pid| census.stats.get(pid).is_some_and(|stat| stat.state != 'Z'));
+        if !alive {
+            let why = format!("{} {} names no process that runs and may be saved", scope_word(self.request.scope), list(&self.ids));
+            return Err(SelectError::Nothing { why });
+        }
+        Ok(members.into_iter().collect())
+    }
+
+    fn named_by(&self, id: i32, census: &Census, own: i32) -> BTreeSet<i32> {
+        let all = census.stats.values();
+        match self.request.scope {
+            Scope::Process => all.filter(|stat| stat.pid == id).map(|stat| stat.pid).collect(),
+            Scope::Group => all.filter(|stat| stat.pgrp == id).map(|stat| stat.pid).collect(),
+            Scope::Session => all.filter(|stat| stat.session == id).map(|stat| stat.pid).collect(),
+            Scope::Tree if census.stats.contains_key(&id) => census.descendants(id, |pid| pid == own),
+            Scope::Tree => BTreeSet::new(),
+        }
+    }
+
+    /// Refuses or leaves out processes that are traced or trace, as the request says.
+    fn apply_trace_rules(&self, census: &Census, members: &mut BTreeSet<i32>) -> Result<(), SelectError> {
+        let own = std::process::id().cast_signed();
+        for (&pid, stat) in &census.stats {
+            // A cheap look first: only stopped tracees and their tracers matter, and few processes are either.
+            let Some(tracer) = tracer_of(pid, stat).filter(|tracer| *tracer != own) else { continue };
+            if members.contains(&pid) {
+                match self.request.ptraced {
+                    TraceRule::Error => return Err(SelectError::Ptraced { pid, tracer }),
+                    TraceRule::Skip => self.leave_out(pid, census, members),
+                    TraceRule::Allow => {}
+                }
+            }
+            if members.contains(&tracer) {
+                match self.request.ptracer {
+                    TraceRule::Error => return Err(SelectError::Ptracer { pid: tracer, tracee: pid }),
+                    TraceRule::Skip => self.leave_out(tracer, census, members),
+                    TraceRule::Allow => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_out(&self, pid: i32, census: &Census, members: &mut BTreeSet<i32>) {
+        members.remove(&pid);
+        if self.request.scope == Scope::Tree {
+            for below in census.descendants(pid, |_| false) {
+                members.remove(&below);
+            }
+        }
+    }
+}
+
+/// The process a thread belongs to.
+fn thread_group(id: i32) -> Result<i32, SelectError> {
+    match ProcDir::open(id).and_then(|dir| dir.status()) {
+        Ok(status) => Ok(status.tgid),
+        Err(ProcError::Gone { .. } | ProcError::Absent { .. }) => {
+            Err(SelectError::Nothing { why: format!("there is no process {id}") })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn forbid_init(pid: i32) -> Result<(), SelectError> {
+    if pid == 1 { Err(SelectError::Forbidden { pid, what: "init, which cannot be checkpointed" }) } else { Ok(()) }
+}
+
+fn tracer_of(pid: i32, stat: &Stat) -> Option<i32> {
+    if stat.state == 'Z' {
+        return None;
+    }
+    let status = ProcDir::open(pid).and_then(|dir| dir.status()).ok()?;
+    (status.tracer_pid != 0).then_some(status.tracer_pid)
+}
+
+/// Whether a process is left out by its own wish: started by `cr_run --omit`, or a `cr_restart` above its job.
+fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
+    let Ok(dir) = ProcDir::open(pid) else { return false };
+    if dir.read("environ").is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == b"REPRISE_OMIT=1")) {
+        return true;
+    }
+    let is_restarter = dir.link("exe").is_ok_and(|exe| std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart"));
+    if !is_restarter {
+        return false;
+    }
+    let arguments = dir.read("cmdline").unwrap_or_default();
+    let said = arguments.split(|byte| *byte == 0).filter(|word| word.starts_with(b"--omit-")).next_back();
+    match said {
+        Some(b"--omit-always") => true,
+        Some(b"--omit-never") => false,
+        Some(_) | None => targets.contains(&pid) || stat.ppid == 1,
+    }
+}
+
+fn scope_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Tree | Scope::Process => "process",
+        Scope::Group => "process group",
+        Scope::Session => "session",
+    }
+}
+
+fn list(ids: &[i32]) -> String {
+    ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")
+}
