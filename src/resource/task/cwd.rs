@@ -79,9 +79,12 @@ fn now(saved: &[u8], cx: &Bind<'_>) -> PathBuf {
 }
 
 fn directory(probe: &TaskProbe<'_>, link: &str, what: &str) -> Result<Vec<u8>, KindError> {
-    let path = probe.dir.link(link)?.into_vec();
+    // A leader that has ended has no directories any more; the thread that is asked has.
+    let thread = if probe.tid == probe.pid { None } else { Some(probe.dir.task(probe.tid)?) };
+    let dir = thread.as_ref().unwrap_or(probe.dir);
+    let path = dir.link(link)?.into_vec();
     let shown = String::from_utf8_lossy(&path);
-    let removed = probe.dir.stat_link(link)?.nlink == 0;
+    let removed = dir.stat_link(link)?.nlink == 0;
     if removed || !path.starts_with(b"/") {
         return Err(KindError::Unsupported {
             what: format!("process {}, whose {what} is {shown},", probe.pid),

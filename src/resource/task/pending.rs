@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::known;
 use super::siginfo::{self, Siginfo};
 use crate::image::Tag;
 use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
@@ -28,10 +27,9 @@ impl TaskKind for Pending {
     const STEP: Step = Step::Pending;
 
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<PendingV1>, KindError> {
-        if probe.status.signals.shared_pending == 0 {
-            return Ok(known(PendingV1 { signals: Vec::new() }));
-        }
-        Ok(known(PendingV1 { signals: siginfo::pending(probe.tid, true, probe.dir)? }))
+        let (pid, tid) = (probe.pid, probe.tid);
+        // After the batch, which has read the timers: what expires in between is rather kept twice than lost.
+        Ok(Box::new(move |_| Ok(PendingV1 { signals: siginfo::pending(pid, tid, true)? })))
     }
 
     fn apply(&self, state: &PendingV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
