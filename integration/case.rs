@@ -46,6 +46,9 @@ impl Case {
     }
 }
 
+/// The body of a case that has no row of data.
+pub type Scene = fn(&Site) -> Verdict;
+
 /// Every case of the suite, in the order of the report.
 pub fn all() -> Vec<Case> {
     let mut cases = journeys::cases();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::case::Case;
+use crate::case::{Case, Scene};
 use crate::children::{End, wait_until};
 use crate::job::Job;
 use crate::observe;
@@ -23,7 +23,7 @@ const ROUNDS: u32 = 20;
 
 /// Every kind of trouble.
 pub fn cases() -> Vec<Case> {
-    let scenes: [(&str, fn(&Site) -> Verdict); 6] = [
+    let scenes: &[(&str, Scene)] = &[
         ("kill-checkpoint", kill_checkpoint),
         ("kill-restart", kill_restart),
         ("file-size-limit", file_size_limit),
@@ -31,10 +31,8 @@ pub fn cases() -> Vec<Case> {
         ("full-disk", full_disk),
         ("old-file-survives", old_file_survives),
     ];
-    scenes
-        .into_iter()
-        .map(|(journey, scene)| Case::new("chaos", journey, scene).patient(120))
-        .collect()
+    let case = |(journey, scene): &(&str, Scene)| Case::new("chaos", journey, *scene).patient(120);
+    scenes.iter().map(case).collect()
 }
 
 /// `kill -9` of cr_checkpoint at any instant: the job runs on, and the next checkpoint works.

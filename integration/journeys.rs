@@ -3,6 +3,7 @@
 //! Each reads as its users' steps. Relies on `tools` and `job`; leaves isolation to `sandbox` and the programs' own
 //! checks to the programs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,24 +72,29 @@ fn stay(site: &Site, row: &Row) -> Verdict {
 fn go_on(site: &Site, row: &Row) -> Verdict {
     let job = begin(site, row, site.program(row.program))?;
     let pids = observe::descendants();
-    let (before, restless) = Picture::steady(&pids);
+    let (before, moving) = Picture::steady(&pids);
     site.checkpoint(row.checkpoint, &site.context("job.ctx"), job.pid)?;
-    let mut changes = Vec::new();
-    // What the program itself is in the middle of may take a moment to look as before.
-    wait_until(site.patience.min(SHORTLY), || {
-        changes = before.changes(&Picture::take(&pids), &restless);
-        changes.is_empty()
-    });
-    ensure(changes.is_empty(), || {
-        format!("the checkpoint changed the job:\n{}", changes.join("\n"))
-    })?;
+    if !row.restless {
+        looks_as_before(&before, &moving, &pids)?;
+    }
     // Some programs make and lose children all the time, but no more than before.
     let no_more = || observe::descendants().len() <= pids.len();
-    ensure(wait_until(site.patience.min(SHORTLY), no_more), || {
+    ensure(wait_until(SHORTLY, no_more), || {
         format!("more processes than before:\n{}", list(&pids))
     })?;
     site.go(&job, "continue")?;
     site.passes(&job)
+}
+
+fn looks_as_before(before: &Picture, moving: &BTreeSet<String>, pids: &[Pid]) -> Verdict {
+    let mut changes = Vec::new();
+    wait_until(SHORTLY, || {
+        changes = before.changes(&Picture::take(pids), moving);
+        changes.is_empty()
+    });
+    ensure(changes.is_empty(), || {
+        format!("the checkpoint changed the job:\n{}", changes.join("\n"))
+    })
 }
 
 fn restart(site: &Site, row: &Row) -> Verdict {

@@ -81,6 +81,8 @@ pub struct Row {
     pub not: &'static [(Journey, &'static str)],
     /// Whether a checkpoint is refused.
     pub refusal: Refusal,
+    /// Whether its threads, processes or areas come and go all the time, so that no two moments look the same.
+    pub restless: bool,
     /// Whether the program starts as the leader of its own session.
     pub leads_session: bool,
 }
@@ -94,6 +96,7 @@ const fn row(name: &'static str) -> Row {
         restart: &[],
         not: &[],
         refusal: Refusal::Never,
+        restless: false,
         leads_session: false,
     }
 }
@@ -138,6 +141,11 @@ impl Row {
         self
     }
 
+    const fn restless(mut self) -> Row {
+        self.restless = true;
+        self
+    }
+
     const fn leads_session(mut self) -> Row {
         self.leads_session = true;
         self
@@ -156,7 +164,7 @@ pub const ROWS: &[Row] = &[
     row("async"),
     row("auxv"),
     row("blocked_pipe"),
-    row("busy"),
+    row("busy").restless(),
     row("capability"),
     row("chroot"),
     row("clear_child_tid"),
@@ -192,7 +200,7 @@ pub const ROWS: &[Row] = &[
     row("fifo"),
     row("fifo_open"),
     row("flock"),
-    row("forking"),
+    row("forking").restless(),
     row("futex"),
     row("growsdown"),
     row("guard_gap"),

@@ -10,7 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rexpect::session::{PtySession, spawn_command};
 
-use crate::case::Case;
+use crate::case::{Case, Scene};
 use crate::children::wait_until;
 use crate::observe;
 use crate::site::Site;
@@ -41,7 +41,7 @@ echo end of input
 
 /// Every scene.
 pub fn cases() -> Vec<Case> {
-    let scenes: [(&str, fn(&Site) -> Verdict); 10] = [
+    let scenes: &[(&str, Scene)] = &[
         ("ctrl-c", ctrl_c),
         ("ctrl-z", ctrl_z),
         ("background", background),
@@ -53,16 +53,19 @@ pub fn cases() -> Vec<Case> {
         ("python", python),
         ("program", program),
     ];
-    let case = |(journey, scene): (&str, fn(&Site) -> Verdict)| {
-        Case::new("terminal", journey, move |site| {
-            if site.namespaced {
-                scene(site)
-            } else {
-                Err(skipped("needs its own pids"))
-            }
-        })
+    let case = |(journey, scene): &(&str, Scene)| {
+        let scene = *scene;
+        Case::new("terminal", journey, move |site| with_pids(site, scene))
     };
-    scenes.into_iter().map(case).collect()
+    scenes.iter().map(case).collect()
+}
+
+fn with_pids(site: &Site, scene: Scene) -> Verdict {
+    if site.namespaced {
+        scene(site)
+    } else {
+        Err(skipped("needs its own pids"))
+    }
 }
 
 /// ^C in a restarted job ends it, and the shell sees that.

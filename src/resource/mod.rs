@@ -20,7 +20,15 @@ pub use kind::{AnyFileKind, AnyTaskKind, Built, Fallback, FileKind, Identity, La
 use crate::image::Record;
 
 /// Every kind of object that descriptors reach. The first claim wins: specific before general.
-pub static FILE_KINDS: &[&dyn AnyFileKind] = &[];
+pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
+    &file::path_only::PathOnly,
+    &file::regular::Regular,
+    &file::directory::Directory,
+    &file::tty::Tty,
+    &file::device::Device,
+    &file::pipe::Pipe,
+    &file::fifo::Fifo,
+];
 
 /// State that a process has once, in the order of [`Step`].
 pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[

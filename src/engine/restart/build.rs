@@ -16,7 +16,7 @@ use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
 use crate::resource::file::lock;
 use crate::resource::memory::shared;
 use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
-use crate::sys::{Errno, descriptor, process};
+use crate::sys::{descriptor, process};
 
 /// Everything the stubs will inherit.
 pub struct Objects {
@@ -56,10 +56,15 @@ pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Obje
 }
 
 /// Last touches on objects once their contents are in place: seals, for example.
-pub fn settle(snapshot: &Snapshot, objects: &Objects) -> Result<(), Failure> {
-    for (object, built) in snapshot.objects.iter().zip(&objects.built).filter(|(object, _)| object.record.kind != shared::TAG.kind) {
-        file_kind(&object.record).and_then(|kind| kind.settle(object, built)).at(Stage::Build)
-            .map_err(|failure| failure.about(Subject::path(&object.path)))?;
+pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
+    let all = (0..).zip(&snapshot.objects).zip(&objects.built);
+    for ((id, object), built) in all.filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
+        let path = |saved: &Path| plan.path(saved);
+        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let about = Subject::path(&object.path);
+        let settled = file_kind(&object.record).and_then(|kind| kind.settle((id, object), built, &mut cx));
+        notes.warn_all(&about, cx.warnings);
+        settled.at(Stage::Build).map_err(|failure| failure.about(about))?;
     }
     Ok(())
 }
@@ -86,12 +91,9 @@ impl Objects {
         let opened = opened?;
         if let Opened::New(fd) = &opened {
             set_flags(fd, description.flags)?;
-            if 0 < description.offset {
-                // Pipes and some devices have no offset: the kernel showed one that means nothing.
-                match lseek(fd, i64::try_from(description.offset).unwrap_or(i64::MAX), Whence::SeekSet) {
-                    Ok(_) | Err(Errno::ESPIPE | Errno::EBADF) => {}
-                    Err(errno) => return Err(KindError::host(format!("seek to {}", description.offset), errno)),
-                }
+            if kind.seeks() {
+                let offset = i64::try_from(description.offset).unwrap_or(i64::MAX);
+                lseek(fd, offset, Whence::SeekSet).map_err(|errno| KindError::host(format!("seek to {offset}"), errno))?;
             }
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
         }

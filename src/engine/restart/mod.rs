@@ -48,7 +48,6 @@ fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes)
     fill.objects(&built)?;
     let mut job = raise::raise(&snapshot, &plan, &built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
-    build::settle(&snapshot, &built)?;
 
     observer.stage(Stage::Bind);
     bind::bind(&snapshot, &plan, &built, &mut job, notes)?;

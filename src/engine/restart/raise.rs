@@ -4,7 +4,7 @@
 //! so that they inherit its pages copy-on-write, as the job's own fork once did.
 
 use super::PlanError;
-use super::build::Objects;
+use super::build::{Objects, settle};
 use super::fill::Fill;
 use super::plan::{Maker, Plan};
 use crate::engine::note::Notes;
@@ -74,6 +74,7 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fil
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
     park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
+    settle(snapshot, plan, objects, notes)?;
     let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
     for (index, saved) in snapshot.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
@@ -90,7 +91,6 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fil
     raising.zombies().at(Stage::Raise)?;
     let processes = raising.processes;
     end_first_stub(seed).at(Stage::Raise)?;
-    let _ = notes;
     Ok(Job { processes, scratch })
 }
 

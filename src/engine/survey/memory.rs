@@ -4,6 +4,7 @@
 //! that is both open and mapped is one object.
 
 use std::collections::{BTreeMap, HashMap};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::descriptor::{Known, capture, claim};
@@ -16,7 +17,7 @@ use crate::image::{Area, Backing, Memory, Object, ObjectId, Snapshot, Space};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir};
 use crate::resource::memory::{Mapped, areas, contents, shared};
 use crate::resource::{AnyFileKind, Capture, Identity, KindError, Probe};
-use crate::sys::process;
+use crate::sys::{Errno, process};
 
 /// Fills in address spaces, the objects they map, and the contents of their pages.
 pub fn describe(
@@ -144,7 +145,8 @@ impl Files {
     ) -> Result<ObjectId, Failure> {
         let flags = if file.write { libc::O_RDWR } else { libc::O_RDONLY };
         let info = Fdinfo { flags, ..Fdinfo::default() };
-        let probe = Probe::mapped(file.pid, &file.map_file, file.link, &file.stat, &info);
+        let open = || open_mapped(file);
+        let probe = Probe::mapped(file.pid, file.link, &file.stat, &info, &open);
         let kind: &dyn AnyFileKind = claim(&probe).at(Stage::Capture).map_err(|failure| failure.about(Subject::path(file.link)))?;
         let key = (kind.tag().kind, file.stat.dev, file.stat.ino);
         if let (Some(id), true) = (self.known.get(&key), kind.identity(&probe) != Identity::Description) {
@@ -154,6 +156,16 @@ impl Files {
         self.known.insert(key, id);
         Ok(id)
     }
+}
+
+/// The file behind a mapping, for reading: through `map_files`, which needs CAP_CHECKPOINT_RESTORE, else by its path.
+fn open_mapped(file: &FileProbe<'_>) -> Result<OwnedFd, KindError> {
+    let link = PathBuf::from(format!("/proc/{}/{}", file.pid, file.map_file));
+    let opened = std::fs::File::open(&link).or_else(|_| std::fs::File::open(file.link));
+    opened.map(OwnedFd::from).map_err(|error| {
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+        KindError::path("open the mapped file", file.link, errno)
+    })
 }
 
 /// stat(2) of a mapped file: through `map_files`, which needs CAP_CHECKPOINT_RESTORE, else through its path if that still leads there.

@@ -12,7 +12,7 @@ use super::source::{Source, has_word};
 use crate::place::workspace;
 
 /// Where kinds live.
-pub const GROUPS: &[&str] = &["file", "task", "memory", "ipc"];
+pub const GROUPS: &[&str] = &["file", "task", "ipc"];
 /// Files there that are no kinds, each with what it is instead.
 const NOT_KINDS: &[(&str, &str)] = &[];
 /// Programs of `testprogs/` that need no row of their own, each with the reason.

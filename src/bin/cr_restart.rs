@@ -1,0 +1,16 @@
+//! `cr_restart`: brings saved processes back and ends as they end. Everything is in `reprise::cli::restart`.
+
+use std::process::ExitCode;
+
+use reprise::cli::engine_calls::Reprise;
+use reprise::cli::exit::{self, Ending};
+use reprise::cli::report::Streams;
+use reprise::cli::{restart, wait};
+
+fn main() -> ExitCode {
+    let mut streams = Streams { out: &mut std::io::stdout(), err: &mut std::io::stderr() };
+    match restart::run(std::env::args_os().skip(1), &mut Reprise, &mut streams) {
+        Ending::Status(status) => exit::code(status),
+        Ending::Signal(signal) => exit::code(wait::die_of(signal)),
+    }
+}

@@ -1,0 +1,48 @@
+//! The engine as the command lines see it: two calls, behind a trait so that the tests can put something else in its place.
+
+use crate::engine::observe::{CheckpointReport, Observer, RestartReport};
+use crate::engine::request::{CheckpointRequest, RestartRequest};
+use crate::error::Failure;
+
+/// Who does the work.
+pub trait Engine {
+    /// Writes a context file.
+    fn checkpoint(
+        &mut self,
+        request: &CheckpointRequest,
+        observer: &mut dyn Observer,
+    ) -> Result<CheckpointReport, Failure>;
+    /// Puts a job back; returns when it runs.
+    fn restart(&mut self, request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure>;
+}
+
+/// The engine of this package.
+#[derive(Debug, Default)]
+pub struct Reprise;
+
+impl Engine for Reprise {
+    fn checkpoint(
+        &mut self,
+        _request: &CheckpointRequest,
+        _observer: &mut dyn Observer,
+    ) -> Result<CheckpointReport, Failure> {
+        Err(absent())
+    }
+
+    fn restart(&mut self, _request: &RestartRequest, _observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
+        Err(absent())
+    }
+}
+
+/// Until the engine is there.
+fn absent() -> Failure {
+    use crate::error::{Class, Stage, Subject};
+    Failure {
+        class: Class::Perm,
+        stage: Stage::Request,
+        subject: Subject::default(),
+        code: libc::ENOSYS,
+        cause: "this build has no engine".into(),
+        remedy: None,
+    }
+}

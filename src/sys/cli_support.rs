@@ -1,0 +1,89 @@
+//! The few system calls of the command lines that `nix` does not offer safely: fork, signal dispositions, real-time signals, pidfds.
+//!
+//! One call a function. Relies on libc; what the calls are for is written where they are used, in `cli::wait` and `cli::worker`.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Turns -1 into the error that errno names.
+fn checked<N: Copy + PartialEq + From<i8>>(result: N) -> io::Result<N> {
+    if result == N::from(-1) { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// `fork(2)` — the child's id in the parent, `None` in the child. Fails with EBUSY if this process has several threads.
+///
+/// In a child of a process with several threads, locks held by the others stay locked for ever; that is why such a process is refused.
+pub fn fork_single_threaded() -> io::Result<Option<i32>> {
+    if std::fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::Error::from_raw_os_error(libc::EBUSY));
+    }
+    // SAFETY: fork takes no pointers. Its hazard is state that other threads hold at this moment; we are the only thread, as just
+    // counted, and only we could start another, so that the child is a whole copy and may run any code.
+    let pid = checked(unsafe { libc::fork() })?;
+    Ok(Some(pid).filter(|pid| *pid != 0))
+}
+
+/// `sigaction(2)` — gives a signal its default action.
+pub fn default_action(signal: i32) -> io::Result<()> {
+    // SAFETY: sigaction is plain data for which all zero bytes are valid: SIG_DFL, no flags, an empty mask.
+    let action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the first pointer is to a live sigaction that the kernel only reads, the second may be null. The default action runs
+    // no code of ours.
+    checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// `kill(2)` — sends any signal, real-time ones too. ESRCH: the process is gone.
+pub fn send(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: kill takes two numbers and no pointers.
+    checked(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// `waitpid(2)` with WNOHANG and __WALL — the raw wait status of a child, `None` while it lives. ECHILD: not our child.
+pub fn wait_status(pid: i32) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    // SAFETY: the pointer is to a live i32 that nobody else uses during the call.
+    let waited = checked(unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG | libc::__WALL) })?;
+    Ok((waited != 0).then_some(status))
+}
+
+/// `pidfd_open(2)` — a descriptor that polls readable when the process ends, whatever signal it sends its parent. Close-on-exec.
+pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers and no pointers.
+    let fd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let fd = i32::try_from(fd).map_err(io::Error::other)?;
+    // SAFETY: the kernel has just made this descriptor for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `sigprocmask(2)` in a command before it starts — it begins with no signal blocked, whatever this thread blocks.
+pub fn with_clean_mask(command: &mut Command) -> &mut Command {
+    let clean = || Ok(nix::sys::signal::SigSet::empty().thread_set_mask()?);
+    // SAFETY: the closure runs between fork and exec. It fills a set on its stack and makes one system call, allocates nothing and
+    // takes no lock, which is what signal-safety(7) asks for.
+    unsafe { command.pre_exec(clean) }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let thread = std::thread::spawn(std::thread::park);
+        let error = fork_single_threaded().unwrap_err();
+        thread.thread().unpark();
+        thread.join().unwrap();
+        assert_eq!(error.raw_os_error(), Some(libc::EBUSY));
+    }
+
+    #[test]
+    fn failures_carry_their_errno() {
+        assert_eq!(send(i32::MAX, 0).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert_eq!(wait_status(i32::MAX).unwrap_err().raw_os_error(), Some(libc::ECHILD));
+        assert_eq!(pidfd(i32::MAX).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert_eq!(default_action(libc::SIGKILL).unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    }
+}
