@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::image::{Origin, Scope, Snapshot};
+use crate::image::Snapshot;
 use crate::proc::ProcDir;
 use crate::resource::{Bind, KindError, Plan, TaskKind, TaskProbe};
 use crate::sys::process;
@@ -13,18 +13,7 @@ use crate::tracee::{Batch, Scratch, TraceeError};
 
 /// A job without processes.
 pub fn empty_job() -> Snapshot {
-    Snapshot {
-        origin: Origin::default(),
-        scope: Scope::Tree,
-        ids: Vec::new(),
-        processes: Vec::new(),
-        memories: Vec::new(),
-        tables: Vec::new(),
-        descriptions: Vec::new(),
-        objects: Vec::new(),
-        decisions: Vec::new(),
-        annotations: Vec::new(),
-    }
+    Snapshot::default()
 }
 
 fn same_path(path: &Path) -> PathBuf {

@@ -3,7 +3,7 @@
 //! Kept: strict mode; filters with their log flag, oldest first.
 //! Lost: that threads share one filter, which nobody can tell; filters that `cr_checkpoint` runs under itself, as in a container: they are
 //! taken for those of the surroundings, and the job gets those of the restart (with a warning when their number is another).
-//! Refused: filters of the job's own, when CAP_SYS_ADMIN is missing, without which the kernel shows none.
+//! Refused: filters of the job's own, without CAP_SYS_ADMIN or by somebody who runs under filters: the kernel shows them none.
 //!
 //! Relies on filters being suspended in stopped tasks (PTRACE_O_SUSPEND_SECCOMP), here and in the stubs.
 
@@ -57,7 +57,10 @@ impl TaskKind for Seccomp {
         let mut state = SeccompV1 { mode, no_new_privs, ..SeccompV1::default() };
         if mode == libc::SECCOMP_MODE_FILTER {
             state.inherited = our_filters()?.min(probe.status.seccomp_filters);
-            state.filters = filters(probe, state.inherited)?;
+            // Before Linux 5.9 the number is not shown, and the end is found by asking.
+            if state.inherited < probe.status.seccomp_filters || probe.status.seccomp_filters == 0 {
+                state.filters = filters(probe, state.inherited)?;
+            }
         }
         Ok(known(state))
     }
@@ -71,10 +74,10 @@ impl TaskKind for Seccomp {
             let text = format!("the job had {} seccomp filters from its surroundings, it gets our {ours} instead", state.inherited);
             warn(&mut cx.warnings, text);
         }
-        if !state.filters.is_empty() && !process::has_capability(CAP_SYS_ADMIN) {
+        if !state.filters.is_empty() && (0 < ours || !process::has_capability(CAP_SYS_ADMIN)) {
             return Err(KindError::Denied {
-                what: "the job has seccomp filters, which cannot be held back while it is restored".into(),
-                remedy: "restart it as root, with CAP_SYS_ADMIN".into(),
+                what: "the job has seccomp filters, which only root without filters of its own can hold back during a restart".into(),
+                remedy: "restart it as root, with CAP_SYS_ADMIN, and outside of any container".into(),
             });
         }
         Ok(())
@@ -105,23 +108,25 @@ fn our_filters() -> Result<u32, KindError> {
     Ok(if seccomp == libc::SECCOMP_MODE_FILTER { seccomp_filters } else { 0 })
 }
 
-/// The filters of a thread but the `inherited` oldest. The kernel counts from the youngest.
+/// The filters of a thread but the `inherited` oldest. The kernel counts from the oldest, whatever ptrace(2) says.
 fn filters(probe: &TaskProbe<'_>, inherited: u32) -> Result<Vec<Filter>, KindError> {
     let mut filters = Vec::new();
-    let own = probe.status.seccomp_filters - inherited;
-    for index in 0..own {
-        let program = ptrace::seccomp_filter(probe.tid, index as usize).map_err(|errno| match errno {
-            Errno::EACCES | Errno::EPERM => KindError::Denied {
-                what: format!("process {} has seccomp filters, which only root can read", probe.pid),
-                remedy: "make the checkpoint as root, with CAP_SYS_ADMIN".into(),
-            },
-            errno => TraceeError::request("read a seccomp filter", probe.tid, errno).into(),
-        })?;
+    for index in inherited.. {
+        let program = match ptrace::seccomp_filter(probe.tid, index as usize) {
+            Ok(program) => program,
+            Err(Errno::ENOENT) => break,
+            Err(Errno::EACCES | Errno::EPERM) => {
+                return Err(KindError::Denied {
+                    what: format!("process {} has seccomp filters, which only root without filters of its own can read", probe.pid),
+                    remedy: "make the checkpoint as root, with CAP_SYS_ADMIN, and outside of any container".into(),
+                });
+            }
+            Err(errno) => return Err(TraceeError::request("read a seccomp filter", probe.tid, errno).into()),
+        };
         // Linux 4.14 and later tell the flags.
         let flags = ptrace::seccomp_flags(probe.tid, u64::from(index)).unwrap_or(0);
         filters.push(Filter { program, flags });
     }
-    filters.reverse();
     Ok(filters)
 }
 
@@ -144,7 +149,7 @@ mod test {
 
     #[test]
     fn filters_come_back_in_order() {
-        if !process::has_capability(CAP_SYS_ADMIN) {
+        if !process::has_capability(CAP_SYS_ADMIN) || our_filters().unwrap() != 0 {
             return;
         }
         let filters = vec![filter(140, 71, 0), filter(162, 72, FLAG_LOG)];
