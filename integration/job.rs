@@ -38,6 +38,7 @@ impl Site {
                 .open(work.join("out"))
         };
         let out = open().attempt("make the file out")?;
+        self.give_away(&work.join("out"))?;
         command
             .current_dir(&work)
             .stderr(out.try_clone().attempt("share the file out")?)

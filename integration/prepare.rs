@@ -75,7 +75,7 @@ impl Built {
         for tool in TOOLS {
             let from = tools.unwrap_or(&self.profile).join(tool);
             if from.is_file() {
-                fs::copy(from, bin.join(tool))?;
+                take(&from, &bin.join(tool))?;
             }
         }
         let load = programs.join("load");
@@ -87,10 +87,18 @@ impl Built {
     }
 }
 
+/// Cargo and the compilers write new files over old names, so a second name keeps the old file as well as a copy does.
+fn take(from: &Path, to: &Path) -> std::io::Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            take(&entry.path(), &to.join(entry.file_name()))?;
         }
     }
     Ok(())
