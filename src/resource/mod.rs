@@ -40,21 +40,36 @@ pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[
     &task::cwd::Cwd,
     &task::umask::Umask,
     &task::handler::Handler,
+    &task::process_flag::ProcessFlag,
+    &task::oom_score::OomScore,
+    &task::subreaper::Subreaper,
+    &task::membarrier::Membarrier,
     &task::limit::Limit,
+    &task::dumpable::Dumpable,
+    &task::mdwe::Mdwe,
     &task::interval_timer::IntervalTimer,
+    &task::posix_timer::PosixTimer,
     &task::pending::Pending,
 ];
 
 /// State that every thread has, in the order of [`Step`].
 pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[
     &task::name::Name,
+    &task::personality::Personality,
+    &task::timer_slack::TimerSlack,
+    &task::thread_flag::ThreadFlag,
     &task::scheduling::Scheduling,
     &task::affinity::Affinity,
+    &task::io_priority::IoPriority,
+    &task::mempolicy::Mempolicy,
+    &task::seccomp::Seccomp,
     &task::credential::Credential,
+    &task::death_signal::DeathSignal,
     &task::alternate_stack::AlternateStack,
     &task::robust_list::RobustList,
     &task::clear_child_tid::ClearChildTid,
     &task::rseq::Rseq,
+    &task::syscall_dispatch::SyscallDispatch,
     &task::thread_signal::ThreadSignal,
 ];
 

@@ -264,3 +264,10 @@ pub fn own_securebits() -> Result<i32, Errno> {
 pub fn own_no_new_privs() -> Result<bool, Errno> {
     ask(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer == 1)
 }
+
+/// `PR_TIMER_CREATE_RESTORE_IDS` (Linux 6.15) — whether timer_create(2) can be told which id to give.
+pub fn timer_ids_can_be_chosen() -> bool {
+    const PR_TIMER_CREATE_RESTORE_IDS: c_int = 77;
+    const GET: u32 = 2;
+    ask(PR_TIMER_CREATE_RESTORE_IDS, GET, 0).is_ok()
+}

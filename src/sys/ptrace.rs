@@ -165,7 +165,7 @@ pub fn rseq_configuration(tid: pid_t) -> Result<RseqConfiguration, Errno> {
     Ok(configuration)
 }
 
-/// `PTRACE_SECCOMP_GET_FILTER` — the `index`th filter, 0 being the youngest; 8 bytes an instruction. ENOENT: no such filter.
+/// `PTRACE_SECCOMP_GET_FILTER` — the `index`th filter, 0 being the oldest; 8 bytes an instruction. ENOENT: no such filter.
 pub fn seccomp_filter(tid: pid_t, index: usize) -> Result<Vec<u8>, Errno> {
     let instructions = usize::try_from(request(PTRACE_SECCOMP_GET_FILTER, tid, index, 0)?).unwrap_or(0);
     let mut program = vec![0u8; instructions * 8];
