@@ -280,4 +280,15 @@ mod test {
         assert_eq!(said, ["name -x", "name --loud", "name "]);
         assert_eq!(operands.unwrap(), ["-l"]);
     }
+
+    #[test]
+    fn man_page_and_completions_come_from_the_same_definitions() {
+        use clap_complete::Shell;
+        let man = program().show(Show::Man);
+        assert!(man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH EXAMPLES"), "{man}");
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = program().show(Show::Completions(shell));
+            assert!(script.contains("loud") && script.contains("sample"), "{shell}: {script}");
+        }
+    }
 }
