@@ -26,7 +26,12 @@ pub struct Case {
 impl Case {
     /// A case with the usual patience.
     pub fn new(name: &str, journey: &str, body: impl Fn(&Site) -> Verdict + 'static) -> Case {
-        Case { name: name.to_owned(), journey: journey.to_owned(), timeout: PATIENCE, body: Box::new(body) }
+        Case {
+            name: name.to_owned(),
+            journey: journey.to_owned(),
+            timeout: PATIENCE,
+            body: Box::new(body),
+        }
     }
 
     /// The same case with more patience.
@@ -40,6 +45,9 @@ impl Case {
         format!("{}-{}", self.name, self.journey)
     }
 }
+
+/// The body of a case that has no row of data.
+pub type Scene = fn(&Site) -> Verdict;
 
 /// Every case of the suite, in the order of the report.
 pub fn all() -> Vec<Case> {
@@ -64,7 +72,13 @@ impl Filter {
     pub fn pick(&self, mut cases: Vec<Case>) -> Vec<Case> {
         if let Some(name) = &self.name {
             let exact = cases.iter().any(|case| case.name == *name);
-            cases.retain(|case| if exact { case.name == *name } else { case.name.contains(name.as_str()) });
+            cases.retain(|case| {
+                if exact {
+                    case.name == *name
+                } else {
+                    case.name.contains(name.as_str())
+                }
+            });
         }
         if let Some(journey) = &self.journey {
             cases.retain(|case| case.journey == *journey);

@@ -1,4 +1,4 @@
-//! Every case runs in private pid and mount namespaces, with the harness as their first process.
+//! Every case runs in private pid, mount and IPC namespaces, with the harness as their first process.
 //!
 //! Two steps, because a pid namespace begins with the next child: `outer` makes the namespaces and starts the suite
 //! again, and that one calls `enter`. Killing the first process kills everything in the namespace, so nothing outlives
@@ -20,8 +20,15 @@ pub fn outer(arguments: &[&str]) -> ExitCode {
     die_with_parent();
     isolate().expect("make namespaces, as was tried before");
     let program = std::env::current_exe().expect("the path of the running program");
-    let status = Command::new(program).args(arguments).status().expect("start the suite inside its sandbox");
-    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let status = Command::new(program)
+        .args(arguments)
+        .status()
+        .expect("start the suite inside its sandbox");
+    if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 /// Whether namespaces can be had here. Containers often hide parts of /proc, and then no other may be mounted.
@@ -30,7 +37,9 @@ pub fn is_possible() -> bool {
     if !geteuid().is_root() {
         unshare.args(["--user", "--map-root-user"]);
     }
-    unshare.args(["--pid", "--mount", "--fork", "mount", "-t", "proc", "proc", "/proc"]);
+    unshare.args([
+        "--pid", "--mount", "--fork", "mount", "-t", "proc", "proc", "/proc",
+    ]);
     unshare.output().is_ok_and(|output| output.status.success())
 }
 
@@ -41,8 +50,14 @@ pub fn enter() -> bool {
     setsid().expect("a new session for the case");
     let namespaced = getpid().as_raw() == 1;
     if namespaced {
-        mount(Some("proc"), "/proc", Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, None::<&str>)
-            .expect("mount /proc, as was tried before the namespace was made");
+        mount(
+            Some("proc"),
+            "/proc",
+            Some("proc"),
+            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
+            None::<&str>,
+        )
+        .expect("mount /proc, as was tried before the namespace was made");
     } else {
         prctl::set_child_subreaper(true).expect("become a subreaper");
     }
@@ -55,18 +70,27 @@ fn die_with_parent() {
 
 fn isolate() -> Result<(), Errno> {
     let (uid, gid) = (geteuid(), getegid());
-    let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+    let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
     if !uid.is_root() {
         flags |= CloneFlags::CLONE_NEWUSER;
     }
     unshare(flags)?;
     if !uid.is_root() {
         // The order is the kernel's: a gid map may be written only after setgroups is given up.
-        let maps = [("setgroups", "deny".to_owned()), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))];
+        let maps = [
+            ("setgroups", "deny".to_owned()),
+            ("uid_map", format!("0 {uid} 1")),
+            ("gid_map", format!("0 {gid} 1")),
+        ];
         for (file, text) in maps {
             fs::write(format!("/proc/self/{file}"), text).map_err(|_| Errno::EACCES)?;
         }
     }
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
 }
-

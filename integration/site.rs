@@ -45,8 +45,6 @@ pub struct Ran {
     pub line: String,
     /// Its exit.
     pub end: End,
-    /// What it printed.
-    pub stdout: String,
     /// What it complained about.
     pub stderr: String,
 }
@@ -54,8 +52,14 @@ pub struct Ran {
 impl Site {
     /// A place for a case in an existing directory.
     pub fn new(dir: &Path, base: &Path, namespaced: bool, patience: Duration) -> Verdict<Site> {
-        let dir = dir.canonicalize().attempt(format_args!("find {}", dir.display()))?;
-        let steps = OpenOptions::new().create(true).append(true).open(dir.join("steps")).attempt("open the list of steps")?;
+        let dir = dir
+            .canonicalize()
+            .attempt(format_args!("find {}", dir.display()))?;
+        let steps = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(dir.join("steps"))
+            .attempt("open the list of steps")?;
         let site = Site {
             base: base.to_owned(),
             namespaced,
@@ -105,7 +109,8 @@ impl Site {
         }
         for path in [&self.dir, &self.work()] {
             chown(path, Some(NOBODY), Some(NOBODY)).attempt("give the directory to nobody")?;
-            fs::set_permissions(path, PermissionsExt::from_mode(0o755)).attempt("open the directory")?;
+            fs::set_permissions(path, PermissionsExt::from_mode(0o755))
+                .attempt("open the directory")?;
         }
         self.unprivileged.set(true);
         Ok(())
@@ -113,7 +118,8 @@ impl Site {
 
     /// In a user namespace root is the only user there is.
     fn may_become_nobody(&self) -> bool {
-        fs::read_to_string("/proc/self/uid_map").is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"))
+        fs::read_to_string("/proc/self/uid_map")
+            .is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"))
     }
 
     /// A command as a shell with job control would start it: own group, nothing on standard input.
@@ -144,9 +150,16 @@ impl Site {
     pub fn launch(&self, command: &mut Command) -> Verdict<(Pid, PathBuf)> {
         let number = self.commands.get() + 1;
         self.commands.set(number);
-        let name = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
+        let name = Path::new(command.get_program())
+            .file_name()
+            .unwrap_or_default()
+            .display()
+            .to_string();
         let base = self.dir.join(format!("{number:02}-{name}"));
-        let file = |kind| File::create(base.with_extension(kind)).attempt(format_args!("make {}.{kind}", base.display()));
+        let file = |kind| {
+            File::create(base.with_extension(kind))
+                .attempt(format_args!("make {}.{kind}", base.display()))
+        };
         command.stdout(file("stdout")?).stderr(file("stderr")?);
         self.step(spelled(command));
         Ok((self.children.start(command)?, base))
@@ -156,8 +169,15 @@ impl Site {
     pub fn run(&self, command: &mut Command) -> Verdict<Ran> {
         let (pid, base) = self.launch(command)?;
         let end = self.children.wait(pid, self.patience)?;
-        let text = |kind| String::from_utf8_lossy(&fs::read(base.with_extension(kind)).unwrap_or_default()).into_owned();
-        let ran = Ran { line: spelled(command), end, stdout: text("stdout"), stderr: text("stderr") };
+        let text = |kind| {
+            String::from_utf8_lossy(&fs::read(base.with_extension(kind)).unwrap_or_default())
+                .into_owned()
+        };
+        let ran = Ran {
+            line: spelled(command),
+            end,
+            stderr: text("stderr"),
+        };
         self.step(format_args!("  {end}"));
         Ok(ran)
     }
@@ -166,17 +186,29 @@ impl Site {
 impl Ran {
     /// Fails unless the command succeeded.
     pub fn succeeded(self) -> Verdict<Ran> {
-        if self.end == End::Code(0) { Ok(self) } else { Err(self.as_failure("failed")) }
+        if self.end == End::Code(0) {
+            Ok(self)
+        } else {
+            Err(self.as_failure("failed"))
+        }
     }
 
     /// A failure that quotes the command and its complaints.
     pub fn as_failure(&self, what: &str) -> crate::verdict::Stop {
-        failed(format_args!("{what}: {}: {}\n{}", self.line, self.end, self.stderr.trim_end()))
+        failed(format_args!(
+            "{what}: {}: {}\n{}",
+            self.line,
+            self.end,
+            self.stderr.trim_end()
+        ))
     }
 }
 
 /// A command as one would type it.
 pub fn spelled(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
+    words
+        .map(|word| word.display().to_string())
+        .collect::<Vec<_>>()
+        .join(" ")
 }

@@ -27,7 +27,15 @@ pub enum Journey {
 }
 
 /// The journeys of a program that the tools can handle.
-pub const JOURNEYS: &[Journey] = &[Stay, Continue, Restart, Again, Elsewhere, NewPids, Unprivileged];
+pub const JOURNEYS: &[Journey] = &[
+    Stay,
+    Continue,
+    Restart,
+    Again,
+    Elsewhere,
+    NewPids,
+    Unprivileged,
+];
 
 impl Journey {
     /// As on the command line and in the file `go`.
@@ -45,6 +53,17 @@ impl Journey {
     }
 }
 
+/// Whether a checkpoint of a program is refused, in which case the program must run on unharmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It must succeed.
+    Never,
+    /// It may, because the kernel does not show or take all of the state.
+    Allowed,
+    /// It must, and the message must contain this text.
+    Expected(&'static str),
+}
+
 /// One program of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
@@ -60,8 +79,10 @@ pub struct Row {
     pub restart: &'static [&'static str],
     /// Journeys it does not make, each with the reason. They are counted as skipped.
     pub not: &'static [(Journey, &'static str)],
-    /// Set when a checkpoint must be refused: what the message must contain.
-    pub refused: Option<&'static str>,
+    /// Whether a checkpoint is refused.
+    pub refusal: Refusal,
+    /// Whether its threads, processes or areas come and go all the time, so that no two moments look the same.
+    pub restless: bool,
     /// Whether the program starts as the leader of its own session.
     pub leads_session: bool,
 }
@@ -74,12 +95,16 @@ const fn row(name: &'static str) -> Row {
         checkpoint: &[],
         restart: &[],
         not: &[],
-        refused: None,
+        refusal: Refusal::Never,
+        restless: false,
         leads_session: false,
     }
 }
 
-#[allow(dead_code, reason = "the vocabulary of the table is larger than what today's rows need")]
+#[allow(
+    dead_code,
+    reason = "the vocabulary of the table is larger than what today's rows need"
+)]
 impl Row {
     const fn program(mut self, program: &'static str) -> Row {
         self.program = program;
@@ -107,7 +132,17 @@ impl Row {
     }
 
     const fn refused(mut self, text: &'static str) -> Row {
-        self.refused = Some(text);
+        self.refusal = Refusal::Expected(text);
+        self
+    }
+
+    const fn may_be_refused(mut self) -> Row {
+        self.refusal = Refusal::Allowed;
+        self
+    }
+
+    const fn restless(mut self) -> Row {
+        self.restless = true;
         self
     }
 
@@ -119,6 +154,7 @@ impl Row {
 
 /// Every row, by name.
 pub const ROWS: &[Row] = &[
+    row("accept").refused("descriptor"),
     row("affinity"),
     row("alarm"),
     row("alternate_stack"),
@@ -127,25 +163,33 @@ pub const ROWS: &[Row] = &[
     row("area_name"),
     row("async"),
     row("auxv"),
+    row("blocked_pipe"),
+    row("busy").restless(),
+    row("capability"),
     row("chroot"),
     row("clear_child_tid"),
     row("clone"),
     row("clone_files"),
     row("clone_fs"),
+    row("clone_sighand"),
     row("clone_vm"),
     row("close_on_exec"),
     row("command_line"),
     row("copy_on_write"),
+    row("credential"),
     row("cwd"),
     row("dead_leader"),
+    row("death_signal"),
     row("deep_tree"),
     row("deleted"),
     row("deleted_exe"),
+    row("deleted_fifo"),
     row("deleted_map"),
     row("dev_zero"),
     row("device"),
     row("direct_io"),
     row("directory"),
+    row("dumpable"),
     row("dup"),
     row("environment"),
     row("epoll").refused("descriptor"),
@@ -155,6 +199,9 @@ pub const ROWS: &[Row] = &[
     row("exit_signal"),
     row("fifo"),
     row("fifo_open"),
+    row("flock"),
+    row("forking").restless(),
+    row("futex"),
     row("growsdown"),
     row("guard_gap"),
     row("guard_region"),
@@ -163,10 +210,16 @@ pub const ROWS: &[Row] = &[
     row("heap"),
     row("hugetlb"),
     row("in_handler"),
+    row("inet_socket").refused("descriptor"),
     row("inotify").refused("descriptor"),
+    row("inotify_queue").refused("descriptor"),
     row("interval_timer"),
     row("io_priority"),
     row("jit"),
+    row("large"),
+    row("lease"),
+    row("limit"),
+    row("lock_wait"),
     row("locked"),
     row("madvise"),
     row("many_areas"),
@@ -174,40 +227,67 @@ pub const ROWS: &[Row] = &[
     row("many_processes"),
     row("many_threads"),
     row("memfd"),
+    row("message_queue"),
     row("mlockall"),
     row("mm_fields"),
     row("mutex"),
     row("name"),
     row("nice"),
+    row("no_new_privs"),
+    row("ofd_lock"),
+    row("oom_score"),
     row("open_flag"),
     row("orphan").checkpoint(&["--group"]),
     row("owner").restart(&["--restore-pgid", "--restore-sid"]),
     row("packet_pipe"),
+    row("passed_descriptor").refused("descriptor"),
     row("path_only"),
+    row("pause"),
     row("pending"),
+    row("personality"),
     row("pgroup").restart(&["--restore-pgid", "--restore-sid"]),
+    row("pidfd").refused("descriptor"),
     row("pipe"),
     row("pipe_capacity"),
     row("pipe_end"),
     row("pipeline"),
+    row("pkey"),
+    row("poll"),
+    row("posix_lock"),
+    row("posix_queue").refused("descriptor"),
+    row("posix_shared_memory"),
     row("posix_timer"),
     row("private_file"),
+    row("proc_file").refused("descriptor"),
     row("process"),
+    row("process_flag"),
     row("protection"),
+    row("pty").refused("descriptor"),
     row("queued_signal"),
     row("realtime"),
     row("regular"),
     row("removed_cwd"),
     row("replaced"),
+    row("restart_call"),
     row("robust_list"),
     row("rseq"),
     row("running_timer"),
     row("scheduling"),
     row("sealed"),
+    row("seccomp_filter"),
+    row("seccomp_strict"),
+    row("seccomp_thread"),
+    row("securebits"),
+    row("select"),
+    row("semaphore"),
+    row("semaphore_undo").may_be_refused(),
     row("session").restart(&["--restore-pgid", "--restore-sid"]),
     row("shared_anonymous"),
     row("shared_file"),
+    row("shared_memory").refused("descriptor"),
     row("signalfd").refused("descriptor"),
+    row("sigtimedwait"),
+    row("sleep"),
     row("sparse"),
     row("sparse_descriptor"),
     row("stack"),
@@ -216,8 +296,11 @@ pub const ROWS: &[Row] = &[
     row("stopped"),
     row("stripped"),
     row("subreaper"),
+    row("syscall_dispatch"),
+    row("tcp").refused("descriptor"),
     row("thread"),
     row("thread_credential"),
+    row("thread_files"),
     row("thread_signal"),
     row("timer_overrun"),
     row("timer_slack"),
@@ -226,11 +309,17 @@ pub const ROWS: &[Row] = &[
     row("tls"),
     row("tmpfile"),
     row("tree"),
+    row("tty"),
+    row("umask"),
+    row("unix_backlog").refused("descriptor"),
+    row("unix_listener").refused("descriptor"),
     row("unix_socket").refused("descriptor"),
     row("vdso"),
     row("vdso_moved"),
     row("vdso_unmapped"),
     row("vfork"),
+    row("vfork_wait").may_be_refused(),
+    row("wait"),
     row("xstate"),
     row("zero_page"),
     row("zombie"),

@@ -2,4 +2,14 @@
 
 pub mod observe;
 pub mod request;
-pub mod tree;
+
+mod checkpoint;
+mod note;
+mod origin;
+mod restart;
+mod survey;
+mod tree;
+mod write;
+
+pub use checkpoint::checkpoint;
+pub use restart::restart;

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::image::Scope;
+pub use crate::policy::relocate::Relocation;
+
+pub use crate::image::file::Creation;
 
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,19 +49,6 @@ pub enum Destination {
     Fd(RawFd),
     /// A new directory with one `context.PID` a process.
     Dir(PathBuf),
-}
-
-/// How a context file comes into being (`cr_checkpoint(1)`, "File creation/replacement").
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Creation {
-    /// Written beside, renamed over the target.
-    Atomic,
-    /// As atomic; what was there is kept under this name, or as `NAME.~N~`.
-    Backup(Option<PathBuf>),
-    /// Written straight into the target; what was there is lost.
-    Clobber,
-    /// Fails when the target exists.
-    NoClobber,
 }
 
 /// Which mapped files are saved with their contents.
@@ -115,15 +105,6 @@ pub enum Source {
     Fd(RawFd),
     /// A directory with one `context.PID` a process.
     Dir(PathBuf),
-}
-
-/// One `--relocate OLD=NEW`: both absolute, without trailing slashes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Relocation {
-    /// Leading components of the saved, canonical path.
-    pub old: PathBuf,
-    /// What stands there instead.
-    pub new: PathBuf,
 }
 
 /// Whether later checkpoints leave cr_restart itself out (`cr_restart(1)`, `--omit-*`).

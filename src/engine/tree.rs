@@ -137,6 +137,11 @@ impl<'a> Selection<'a> {
         Ok(Selection { request, ids })
     }
 
+    /// The ids asked for, resolved.
+    pub fn ids(&self) -> &[i32] {
+        &self.ids
+    }
+
     /// The processes that belong to the job now, ascending. Never empty.
     pub fn members(&self) -> Result<Vec<i32>, SelectError> {
         let census = Census::take()?;

@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::error::ImageError;
 use super::layout::{Fields, FileId, PAGE_BYTES, Page, PageWriter, is_intact, seal_of};
-use super::snapshot::{MmId, ObjectId, Snapshot};
+use super::snapshot::{MmId, ObjectId};
 
 /// First bytes of a block.
 pub(super) const BLOCK_MAGIC: &[u8; 8] = b"RprBlock";
@@ -17,7 +17,7 @@ pub const MAX_RUNS: usize = 250;
 /// Encoding 0: data pages stand in the file as they are.
 const PLAIN: u32 = 0;
 /// Page numbers end here: 64 bits of address or offset.
-const PAGE_LIMIT: u64 = 1 << 52;
+pub(super) const PAGE_LIMIT: u64 = 1 << 52;
 
 /// Whose pages: the numbering is address / 4096 in a memory, offset / 4096 in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -256,48 +256,6 @@ pub(super) fn data_pages_of(runs: &[Run]) -> Result<u32, ImageError> {
     match u32::try_from(data_pages) {
         Ok(data_pages) if data_pages as usize <= BLOCK_PAGES => Ok(data_pages),
         _ => Err(ImageError::inconsistent(format!("a block has {data_pages} data pages"))),
-    }
-}
-
-/// Which pages the description allows for: the memories it has, and the contents of its objects.
-#[derive(Debug)]
-pub(super) struct Bounds {
-    /// Whether each memory has a parent.
-    memories: Vec<bool>,
-    /// Pages of contents of the objects that have some, ascending.
-    objects: Vec<(ObjectId, u64)>,
-}
-
-impl Bounds {
-    pub fn of(snapshot: &Snapshot) -> Bounds {
-        let contents = |object: &super::snapshot::Object| object.content_bytes.div_ceil(PAGE_BYTES as u64);
-        let objects = (0..).zip(snapshot.objects.iter().map(contents)).filter(|(_, pages)| *pages > 0);
-        Bounds {
-            memories: snapshot.memories.iter().map(|memory| memory.parent.is_some()).collect(),
-            objects: objects.collect(),
-        }
-    }
-
-    /// Refuses runs (fit for a block) of a space that does not have them.
-    pub fn admit(&self, space: Space, runs: &[Run]) -> Result<(), ImageError> {
-        let end = runs.last().map_or(0, |run| run.page + u64::from(run.count));
-        let (limit, has_parent) = match space {
-            Space::Memory(id) => match self.memories.get(id as usize) {
-                Some(has_parent) => (PAGE_LIMIT, *has_parent),
-                None => (0, false),
-            },
-            Space::Object(id) => match self.objects.binary_search_by_key(&id, |(object, _)| *object) {
-                Ok(found) => (self.objects[found].1, false),
-                Err(_) => (0, false),
-            },
-        };
-        if end > limit {
-            return Err(ImageError::inconsistent(format!("pages up to {end} of {space}, which has {limit}")));
-        }
-        if !has_parent && runs.iter().any(|run| run.kind == RunKind::Same) {
-            return Err(ImageError::inconsistent(format!("{space} refers to pages of a parent it does not have")));
-        }
-        Ok(())
     }
 }
 

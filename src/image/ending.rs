@@ -23,7 +23,7 @@ impl Reader {
         self.each_entry(&index, |_| Ok(()))?;
         let at = self.source.position();
         let mut page: Page = [0; PAGE_BYTES];
-        self.source.read(&mut page, "its trailer")?;
+        self.source.read(&mut page, "inside its trailer")?;
         self.verify_trailer(&page, at, &index, self.seen.data_pages)?;
         self.source.expect_end()
     }
@@ -48,7 +48,7 @@ impl Reader {
         let (mut crc, mut piece) = (Running::default(), Vec::new());
         while left > 0 {
             piece.resize(usize::try_from(left).unwrap_or(INDEX_PIECE).min(INDEX_PIECE), 0);
-            self.source.read(&mut piece, "its index")?;
+            self.source.read(&mut piece, "inside its index")?;
             crc.add(&piece);
             for bytes in piece.as_chunks().0 {
                 each(BlockEntry::from_bytes(bytes).ok_or(damaged("the index has an impossible entry"))?)?;

@@ -41,9 +41,9 @@ pub enum ImageError {
         machine: String,
     },
     /// It ends too early.
-    #[error("the context file ends at byte {at}, inside {what}: it was cut short")]
+    #[error("the context file ends at byte {at} {what}")]
     Truncated {
-        /// The part that is missing or incomplete.
+        /// Inside or without which part.
         what: &'static str,
         /// Its length in bytes, as far as it is known.
         at: u64,
@@ -161,7 +161,7 @@ mod test {
             (ImageError::NotAContextFile { reason: "it is empty" }, Class::Perm, libc::EINVAL),
             (ImageError::Version { found: 2, known: 1 }, Class::Perm, libc::EINVAL),
             (ImageError::Architecture { found: "arm".into(), machine: "x86_64".into() }, Class::Perm, CR_EBADARCH),
-            (ImageError::Truncated { what: "a block", at: 1 }, Class::Perm, libc::EIO),
+            (ImageError::Truncated { what: "inside a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::Damaged { what: "a block", at: 1 }, Class::Perm, libc::EIO),
             (io(libc::ENOSPC), Class::Perm, libc::ENOSPC),
             (io(libc::EISDIR), Class::Env, libc::EISDIR),

@@ -122,7 +122,7 @@ impl Header {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Header {
             version: FORMAT,
-            page_bytes: PAGE_BYTES as u32,
+            page_bytes: u32::try_from(PAGE_BYTES).expect("a page is small"),
             architecture: ARCH.into(),
             flags: 0,
             id: random_id(),

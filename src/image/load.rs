@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::block::{BLOCK_MAGIC, Block, BlockEntry, BlockHeader, Bounds};
+use super::block::{BLOCK_MAGIC, Block, BlockEntry, BlockHeader};
+use super::bounds::Bounds;
 use super::check::check;
 use super::checksum::{Running, checksum};
 use super::error::ImageError;
@@ -64,7 +65,7 @@ impl Reader {
             0 => return Err(ImageError::NotAContextFile { reason: "it is empty" }),
             PAGE_BYTES => {}
             at if page.starts_with(&MAGIC[..at.min(MAGIC.len())]) => {
-                return Err(ImageError::Truncated { what: "its header", at: at as u64 });
+                return Err(ImageError::Truncated { what: "inside its header", at: at as u64 });
             }
             _ => return Err(ImageError::NotAContextFile { reason: "it does not begin like one" }),
         }
@@ -125,7 +126,7 @@ impl Reader {
     fn read_on(&mut self, data: &mut Vec<u8>) -> Result<Option<Block>, ImageError> {
         let at = self.source.position();
         let mut page: Page = [0; PAGE_BYTES];
-        self.source.read(&mut page, "its pages")?;
+        self.source.read(&mut page, "without its trailer")?;
         if !page.starts_with(BLOCK_MAGIC) {
             data.clear();
             return self.read_end(&page, at).map(|()| None);
@@ -133,7 +134,7 @@ impl Reader {
         let header = BlockHeader::from_page(&page, at, &self.header.id)?;
         self.bounds.admit(header.space, &header.runs)?;
         resize(data, header.stored_pages);
-        self.source.read(data, "a block")?;
+        self.source.read(data, "inside a block")?;
         verify_data(&header, data)?;
         self.seen.add(header.entry(&page));
         Ok(Some(Block { space: header.space, runs: header.runs }))
@@ -163,7 +164,7 @@ pub(super) fn skip_padding(source: &mut Source) -> Result<(), ImageError> {
     let missing = padded(at).ok_or(impossible)? - at;
     let mut padding: Page = [0; PAGE_BYTES];
     let padding = &mut padding[..usize::try_from(missing).expect("less than a page")];
-    source.read(padding, "padding")?;
+    source.read(padding, "inside padding")?;
     if padding.iter().any(|byte| *byte != 0) {
         return Err(ImageError::Damaged { what: "padding is not zero", at });
     }

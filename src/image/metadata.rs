@@ -13,7 +13,7 @@ use super::snapshot::Snapshot;
 use super::source::Source;
 
 /// Bytes that are collected before they are passed on.
-const BUFFER_BYTES: usize = 128 << 10;
+const BUFFER_BYTES: usize = 64 << 10;
 
 /// Length in bytes and checksum of the encoded description.
 pub(super) fn measure(snapshot: &Snapshot) -> Result<(u64, u64), ImageError> {
@@ -94,7 +94,7 @@ impl Read for Section<'_> {
         if wanted == 0 || self.failed.is_some() {
             return Ok(0);
         }
-        match self.source.read(&mut buffer[..wanted], "the description") {
+        match self.source.read(&mut buffer[..wanted], "inside the description") {
             Ok(()) => {
                 self.crc.add(&buffer[..wanted]);
                 self.left -= wanted as u64;

@@ -1,14 +1,18 @@
-//! The context file: what is in it ([`snapshot`]), how its bytes lie ([`layout`]), writing ([`save`]) and reading ([`load`]).
+//! The context file: what is in it ([`snapshot`]), how its bytes lie ([`layout`]), writing ([`save`]), reading ([`load`]),
+//! and how it comes into being at its place ([`file`]).
 //!
 //! Relies on `error` only. Knows no kind and no process: everything a kind saves travels as a [`Record`].
 //! `FORMAT.md` beside this file describes every byte.
 
 mod check;
+pub mod file;
 pub mod path;
 pub mod record;
 pub mod snapshot;
 
+mod backup;
 mod block;
+mod bounds;
 mod checksum;
 mod ending;
 mod error;
@@ -18,6 +22,8 @@ mod metadata;
 mod save;
 mod seek;
 mod source;
+mod target_error;
+mod temporary;
 mod trailer;
 mod verify;
 
@@ -25,9 +31,14 @@ pub use block::{BLOCK_PAGES, Block, BlockEntry, MAX_RUNS, Run, RunKind, Space};
 pub use check::check;
 pub use checksum::checksum;
 pub use error::{CR_EBADARCH, ImageError};
+pub use file::{Creation, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};
 pub use load::Reader;
 pub use record::{Record, RecordError, Tag};
 pub use save::{Saved, Writer};
 pub use snapshot::*;
+pub use target_error::TargetError;
 pub use verify::Verified;
+
+#[cfg(test)]
+mod test;

@@ -25,7 +25,7 @@ impl Tag {
 }
 
 /// The saved state of one object or one piece of per-process state.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Name of the kind that wrote it.
     pub kind: String,

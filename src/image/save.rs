@@ -11,7 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFlags, PollTimeout};
 
-use super::block::{BlockEntry, BlockHeader, Bounds, Run, Space, data_pages_of};
+use super::block::{BlockEntry, BlockHeader, Run, Space, data_pages_of};
+use super::bounds::Bounds;
 use super::checksum::{Running, checksum};
 use super::error::ImageError;
 use super::layout::{FileId, Header, PAGE_BYTES, Page, padded, seal_of};

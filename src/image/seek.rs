@@ -24,7 +24,7 @@ impl Reader {
         let mut page: Page = [0; PAGE_BYTES];
         resize(data, entry.stored_pages);
         let mut parts = [IoSliceMut::new(&mut page), IoSliceMut::new(data)];
-        self.source.read_at(entry.at, &mut parts, "a block")?;
+        self.source.read_at(entry.at, &mut parts, "inside a block")?;
         let header = self.header_of(entry, &page)?;
         verify_data(&header, data)?;
         Ok(Block { space: header.space, runs: header.runs })
@@ -34,7 +34,7 @@ impl Reader {
     /// verified.
     pub fn read_runs(&self, entry: &BlockEntry) -> Result<Block, ImageError> {
         let mut page: Page = [0; PAGE_BYTES];
-        self.source.read_at(entry.at, &mut [IoSliceMut::new(&mut page)], "a block")?;
+        self.source.read_at(entry.at, &mut [IoSliceMut::new(&mut page)], "inside a block")?;
         let header = self.header_of(entry, &page)?;
         Ok(Block { space: header.space, runs: header.runs })
     }
@@ -51,17 +51,18 @@ impl Reader {
     /// Reads trailer and index of a seekable file of `bytes` bytes and leaves the position before the first block.
     pub(super) fn read_entries(&mut self, bytes: u64) -> Result<Vec<BlockEntry>, ImageError> {
         let first = self.source.position();
-        let cut_short = ImageError::Truncated { what: "its trailer (or something was appended to it)", at: bytes };
+        let what = "without its trailer: it was cut short, or something was appended to it";
+        let cut_short = ImageError::Truncated { what, at: bytes };
         let mut page: Page = [0; PAGE_BYTES];
         let Some(at) = bytes.checked_sub(PAGE_BYTES as u64).filter(|at| *at >= first) else { return Err(cut_short) };
-        self.source.read_at(at, &mut [IoSliceMut::new(&mut page)], "its trailer")?;
+        self.source.read_at(at, &mut [IoSliceMut::new(&mut page)], "inside its trailer")?;
         let trailer_page = page;
         let Some(trailer) = Trailer::from_page(&page) else { return Err(cut_short) };
         if trailer.index_at < first || trailer.index_at >= at {
             return Err(ImageError::Damaged { what: "the trailer is not that of this file", at });
         }
         self.source.set_position(trailer.index_at);
-        self.source.read(&mut page, "its index")?;
+        self.source.read(&mut page, "inside its index")?;
         let index = self.index_of(&page, trailer.index_at)?;
         if index.end() != Some(at) {
             return Err(ImageError::Damaged { what: "the index does not end at the trailer", at: index.at });

@@ -19,7 +19,7 @@ pub type DescriptionId = u32;
 pub type ObjectId = u32;
 
 /// Everything needed to put the job back, except the contents of its pages.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// The machine and the program that made it.
     pub origin: Origin,
@@ -71,10 +71,11 @@ pub struct Origin {
 }
 
 /// What the ids of a request name (`cr_checkpoint(1)`, "scope").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// A process and its descendants that are not orphans.
+    #[default]
     Tree,
     /// One process.
     Process,
@@ -131,7 +132,7 @@ pub enum State {
 }
 
 /// A thread.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Thread {
     /// Thread id.
     pub tid: i32,
@@ -152,7 +153,7 @@ pub struct Thread {
 }
 
 /// An address space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
     /// Index of the process whose address space this one was forked from, if it is in the snapshot: pages marked
     /// *same* are equal to that one's pages at the same address.
@@ -189,7 +190,7 @@ pub struct MmFields {
 }
 
 /// A virtual memory area. Addresses are page aligned; `end` is exclusive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Area {
     /// First address.
     pub start: u64,
@@ -226,10 +227,11 @@ impl Area {
 }
 
 /// What an area maps.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Backing {
-    /// Private anonymous memory (also a private mapping of /dev/zero).
+    /// Private anonymous memory.
+    #[default]
     Anonymous,
     /// A file or shared memory object, from this byte offset.
     Object {
@@ -261,13 +263,10 @@ pub struct Descriptor {
 }
 
 /// An open file description.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Description {
     /// What it reaches.
     pub object: ObjectId,
-    /// Which end or aspect of the object, in the kind's own numbering (a pipe: 0 read, 1 write).
-    #[serde(default)]
-    pub end: u32,
     /// Status flags and access mode as fdinfo shows them, without O_CLOEXEC.
     pub flags: i32,
     /// File offset in bytes.
@@ -284,7 +283,7 @@ pub struct Description {
 }
 
 /// What a description or an area reaches.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Object {
     /// Its state.
     pub record: Record,

@@ -67,10 +67,13 @@ impl Fdinfo {
     /// Parses the file.
     pub fn parse(text: &[u8]) -> Result<Fdinfo, Malformed> {
         let mut fdinfo = Fdinfo::default();
+        let mut last = (1, false);
         for (line, text) in lines(text) {
             fdinfo.take(line, text)?;
+            last = (line, last.1 || text.starts_with(b"mnt_id:"));
         }
-        Ok(fdinfo)
+        // `mnt_id` is the last of the three lines that every descriptor has.
+        if last.1 { Ok(fdinfo) } else { Err(Malformed { line: last.0, expected: "pos, flags and mnt_id before the end" }) }
     }
 
     /// Whether this descriptor closes on exec.

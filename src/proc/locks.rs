@@ -158,7 +158,17 @@ mod test {
     #[test]
     fn every_sort_of_lock() {
         let rows: Vec<String> = Lock::parse_all(LOCKS).unwrap().iter().map(|lock| format!("{lock:?}")).collect();
-        insta::assert_snapshot!(rows.join("\n"), @"");
+        insta::assert_snapshot!(rows.join("\n"), @r#"
+        Lock { number: 1, waiting: false, kind: Lease(Breaking), access: Unlock, pid: 8425, file: Some((254:0, 10036006)), start: 0, end: None }
+        Lock { number: 1, waiting: true, kind: Lease(Breaker), access: Write, pid: 8429, file: None, start: 0, end: None }
+        Lock { number: 2, waiting: false, kind: Flock, access: Write, pid: 8425, file: Some((254:0, 10036005)), start: 0, end: None }
+        Lock { number: 2, waiting: true, kind: Flock, access: Read, pid: 8428, file: Some((254:0, 10036005)), start: 0, end: None }
+        Lock { number: 3, waiting: false, kind: Ofd, access: Write, pid: -1, file: Some((254:0, 10036004)), start: 50, end: Some(59) }
+        Lock { number: 4, waiting: false, kind: Posix, access: Read, pid: 8425, file: Some((254:0, 10036004)), start: 100, end: None }
+        Lock { number: 5, waiting: false, kind: Posix, access: Write, pid: 8425, file: Some((254:0, 10036004)), start: 10, end: Some(14) }
+        Lock { number: 5, waiting: true, kind: Posix, access: Write, pid: 8427, file: Some((254:0, 10036004)), start: 10, end: Some(14) }
+        Lock { number: 6, waiting: false, kind: Other("ACCESS"), access: Read, pid: 8, file: Some((254:0, 1)), start: 0, end: None }
+        "#);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! newline and the four characters `\012` in a name. Where it matters, ask the link in `map_files` and its link count.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
@@ -44,7 +45,7 @@ pub struct MapEntry {
 }
 
 /// `rwxp` of a line of maps.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Perms {
     /// PROT_READ.
     pub read: bool,
@@ -135,6 +136,20 @@ impl Perms {
     }
 }
 
+impl fmt::Display for Perms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let letter = |is_set: bool, letter: char| if is_set { letter } else { '-' };
+        let (read, write, execute) = (letter(self.read, 'r'), letter(self.write, 'w'), letter(self.execute, 'x'));
+        write!(f, "{read}{write}{execute}{}", if self.shared { 's' } else { 'p' })
+    }
+}
+
+impl fmt::Debug for Perms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl MapName {
     /// Takes the last column apart. Names in brackets are the kernel's: no path begins with one.
     fn parse(text: &[u8]) -> MapName {
@@ -193,14 +208,31 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
 ";
 
     fn row(area: &MapEntry) -> String {
-        let perms = format!("{:?}", area.perms).replace("Perms ", "");
-        format!("{:x} {}K {perms} {:x} {} {} {:?}", area.start, area.bytes() / 1024, area.offset, area.device, area.inode, area.name)
+        let MapEntry { start, perms, offset, device, inode, name, .. } = area;
+        format!("{start:x} {}K {perms} {offset:x} {device} {inode} {name:?}", area.bytes() / 1024)
     }
 
     #[test]
     fn every_sort_of_area() {
         let rows: Vec<String> = MapEntry::parse_maps(AREAS).unwrap().iter().map(row).collect();
-        insta::assert_snapshot!(rows.join("\n"), @"");
+        insta::assert_snapshot!(rows.join("\n"), @r#"
+        5562defef000 8K r--p 0 254:0 10035396 File { path: "/tmp/s", deleted: false }
+        55631b108000 132K rw-p 0 0:0 0 Heap
+        7f5361a68000 4K rw-p 0 0:0 0 Anonymous
+        7f5361a69000 4K rw-p 0 0:0 0 Anon("my heap: a b")
+        7f5361c54000 8K rw-s 0 0:1 1030 File { path: "/dev/zero", deleted: true }
+        7f5361c56000 4K rw-s 0 0:1 1 File { path: "/SYSV00000000", deleted: true }
+        7f5361c57000 4K rw-s 0 0:1 1028 File { path: "/memfd:mem fd", deleted: true }
+        7f5361c58000 4K rw-s 0 0:1 1029 AnonShmem("shared")
+        7f5361c59000 4K r--p 1000 254:0 10035990 File { path: "/tmp/a\nb c (x)", deleted: false }
+        7f5361c5a000 4K rw-s 0 0:15 1041 File { path: "anon_inode:[io_uring]", deleted: false }
+        7f5361c5e000 16K r--p 0 0:0 0 Vvar
+        7f5361c62000 8K r--p 0 0:0 0 VvarVclock
+        7f5361c64000 8K r-xp 0 0:0 0 Vdso
+        7f5361c66000 4K --xp 0 0:0 0 Special("[uprobes]")
+        7ffc3b895000 132K rw-p 0 0:0 0 Stack
+        ffffffffff600000 4K --xp 0 0:0 0 Vsyscall
+        "#);
     }
 
     #[test]

@@ -12,31 +12,41 @@ impl MapEntry {
     /// Parses `smaps`. Lines of newer kernels are passed over.
     pub fn parse_smaps(text: &[u8]) -> Result<Vec<MapEntry>, Malformed> {
         let mut areas: Vec<MapEntry> = Vec::new();
+        // VmFlags is the last line of every area.
+        let mut is_whole = true;
+        let mut n_lines = 0;
         for (line, text) in lines(text) {
+            n_lines = line;
             // An area begins with `START-END perms`, its fields with `Key:`.
-            let Some(end) = text.iter().position(|&byte| byte == b':' || byte == b' ') else {
-                return Err(Malformed { line, expected: "an area or a field" });
-            };
-            if text[end] == b' ' {
+            let end = text.iter().position(|&byte| byte == b':' || byte == b' ');
+            let end = end.ok_or(Malformed { line, expected: "an area or a field" })?;
+            if text[end] == b':' {
+                let area = areas.last_mut().ok_or(Malformed { line, expected: "an area before its fields" })?;
+                is_whole |= area.take_field(&text[..end], Words::new(line, &text[end + 1..]))?;
+            } else if is_whole {
                 areas.push(MapEntry::parse_line(line, text)?);
-                continue;
+                is_whole = false;
+            } else {
+                return Err(Malformed { line, expected: "VmFlags before the next area" });
             }
-            let area = areas.last_mut().ok_or(Malformed { line, expected: "an area before its fields" })?;
-            area.take_field(&text[..end], Words::new(line, &text[end + 1..]))?;
         }
-        Ok(areas)
+        if is_whole { Ok(areas) } else { Err(Malformed { line: n_lines, expected: "VmFlags before the end" }) }
     }
 
-    fn take_field(&mut self, key: &[u8], mut value: Words<'_>) -> Result<(), Malformed> {
+    /// Returns whether it was the last field.
+    fn take_field(&mut self, key: &[u8], mut value: Words<'_>) -> Result<bool, Malformed> {
         match key {
             b"KernelPageSize" => self.page_bytes = value.unsigned::<u32>(10, "a page size in kB").map(u64::from)? * 1024,
             b"Rss" => self.rss_kb = value.unsigned(10, "a size in kB")?,
             b"Anonymous" => self.anonymous_kb = value.unsigned(10, "a size in kB")?,
             b"Swap" => self.swap_kb = value.unsigned(10, "a size in kB")?,
-            b"VmFlags" => self.flags = VmFlags::parse(value.rest()).ok_or(value.expected("flags of two letters"))?,
+            b"VmFlags" => {
+                self.flags = VmFlags::parse(value.rest()).ok_or(value.expected("flags of two letters"))?;
+                return Ok(true);
+            }
             _ => {}
         }
-        Ok(())
+        Ok(false)
     }
 }
 
@@ -109,12 +119,48 @@ VmFlags: rd wr sh mr mw me ms
 
     #[test]
     fn areas_with_their_fields() {
-        insta::assert_debug_snapshot!(MapEntry::parse_smaps(TWO_AREAS), @"");
+        insta::assert_debug_snapshot!(MapEntry::parse_smaps(TWO_AREAS), @r#"
+        Ok(
+            [
+                MapEntry {
+                    start: 139996099325952,
+                    end: 139996099330048,
+                    perms: rw-p,
+                    offset: 0,
+                    device: 0:0,
+                    inode: 0,
+                    name: Anonymous,
+                    page_bytes: 4096,
+                    rss_kb: 0,
+                    anonymous_kb: 0,
+                    swap_kb: 0,
+                    flags: VmFlags(rd wr mr mw me nr wf dd dp),
+                },
+                MapEntry {
+                    start: 139996099346432,
+                    end: 139996099350528,
+                    perms: rw-s,
+                    offset: 0,
+                    device: 254:0,
+                    inode: 10035411,
+                    name: File {
+                        path: "/tmp/gone file",
+                        deleted: true,
+                    },
+                    page_bytes: 4096,
+                    rss_kb: 0,
+                    anonymous_kb: 0,
+                    swap_kb: 0,
+                    flags: VmFlags(rd wr sh mr mw me ms),
+                },
+            ],
+        )
+        "#);
     }
 
     #[test]
     fn a_line_of_a_newer_kernel_is_passed_over() {
-        let text = b"1000-2000 rw-p 00000000 00:00 0 \nRss: 4 kB\nColour of it: blue\nVmFlags: rd zz \n";
+        let text = b"1000-2000 rw-p 00000000 00:00 0 \nRss: 4 kB\nColour_of_it: blue\nVmFlags: rd zz \n";
         let areas = MapEntry::parse_smaps(text).unwrap();
         assert_eq!((areas[0].rss_kb, areas[0].flags.to_string().as_str()), (4, "rd zz"));
     }
@@ -123,7 +169,7 @@ VmFlags: rd wr sh mr mw me ms
     fn our_own_areas_are_those_of_maps() {
         let dir = ProcDir::open(std::process::id().cast_signed()).unwrap();
         let areas = dir.smaps().unwrap();
-        assert!(areas.iter().all(|area| area.page_bytes >= 4096 || area.flags.codes().next().is_none()));
+        assert!(areas.iter().all(|area| area.page_bytes >= 4096));
         assert!(areas.is_sorted_by_key(|area| area.start));
     }
 
@@ -133,5 +179,7 @@ VmFlags: rd wr sh mr mw me ms
         assert_eq!(MapEntry::parse_smaps(b"Rss: 1 kB\n"), Err(Malformed { line: 1, expected: "an area before its fields" }));
         let huge = b"1000-2000 rw-p 0 0:0 0 \nKernelPageSize: 99999999999 kB\n";
         assert_eq!(MapEntry::parse_smaps(huge), Err(Malformed { line: 2, expected: "a page size in kB" }));
+        let cut = b"1000-2000 rw-p 0 0:0 0 \nRss: 4 kB\n";
+        assert_eq!(MapEntry::parse_smaps(cut), Err(Malformed { line: 2, expected: "VmFlags before the end" }));
     }
 }

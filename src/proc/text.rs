@@ -2,13 +2,20 @@
 //!
 //! Relies on nothing. Numbers are checked: an overflow or a stray character is [`Malformed`], never a wrong value.
 
+use std::io::BufRead;
+
 use super::error::Malformed;
 
 /// The lines of a text with their numbers from 1, without the newline.
 pub(super) fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
-    let text = text.strip_suffix(b"\n").unwrap_or(text);
-    let n_lines = if text.is_empty() { 0 } else { usize::MAX };
-    text.split(|&byte| byte == b'\n').take(n_lines).enumerate().map(|(at, line)| (at + 1, line))
+    let mut rest = text;
+    let lines = std::iter::from_fn(move || {
+        let text = rest;
+        // The quickest search for a byte in the standard library; on a slice it cannot fail.
+        let n_bytes = rest.skip_until(b'\n').unwrap_or(0);
+        (n_bytes > 0).then(|| text[..n_bytes].strip_suffix(b"\n").unwrap_or(text))
+    });
+    lines.enumerate().map(|(at, line)| (at + 1, line))
 }
 
 /// A number without a sign in this radix; `None` when it is empty, has a stray character or does not fit.

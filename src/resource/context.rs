@@ -30,40 +30,41 @@ pub struct Probe<'a> {
 
 /// Where a duplicate of the probed file comes from.
 enum Source<'a> {
-    /// A descriptor of the process behind this pidfd.
-    Descriptor(&'a OwnedFd),
-    /// The file behind a mapping: a path below `/proc/PID/map_files`.
-    Mapping(PathBuf),
+    Process(&'a OwnedFd),
+    Opener(&'a dyn Fn() -> Result<OwnedFd, KindError>),
 }
 
 impl<'a> Probe<'a> {
     /// A probe of descriptor `fd` of the process behind `pidfd`.
     pub fn new(pid: i32, fd: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, pidfd: &'a OwnedFd) -> Probe<'a> {
-        Probe { pid, fd, link, stat, info, source: Source::Descriptor(pidfd), copy: OnceCell::new() }
+        Probe { pid, fd, link, stat, info, source: Source::Process(pidfd), copy: OnceCell::new() }
     }
 
-    /// A probe of a file that is mapped: `map_file` is its link below `/proc/PID`, `info` carries the access mode.
-    pub fn mapped(pid: i32, map_file: &str, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo) -> Probe<'a> {
-        let source = Source::Mapping(PathBuf::from(format!("/proc/{pid}/{map_file}")));
-        Probe { pid, fd: -1, link, stat, info, source, copy: OnceCell::new() }
+    /// A probe of a file that process `pid` maps without holding a descriptor; `fd` is -1. `open` makes a descriptor of it; it is called
+    /// when the contents are needed. `info` says with its access mode whether the mapping can write to the file.
+    pub fn mapped(
+        pid: i32,
+        link: &'a Path,
+        stat: &'a FileStat,
+        info: &'a Fdinfo,
+        open: &'a dyn Fn() -> Result<OwnedFd, KindError>,
+    ) -> Probe<'a> {
+        Probe { pid, fd: -1, link, stat, info, source: Source::Opener(open), copy: OnceCell::new() }
     }
 
     /// Whether it is a mapping rather than a descriptor.
     pub fn is_mapping(&self) -> bool {
-        matches!(self.source, Source::Mapping(_))
+        matches!(self.source, Source::Opener(_))
     }
 
     /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone. Of a mapping:
     /// its file, opened anew for reading.
     pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
         if self.copy.get().is_none() {
-            let copy = match &self.source {
-                Source::Descriptor(pidfd) => process::pidfd_getfd(pidfd, self.fd)
-                    .map_err(|errno| KindError::host(format!("duplicate descriptor {} of process {}", self.fd, self.pid), errno))?,
-                Source::Mapping(path) => std::fs::File::open(path).map(OwnedFd::from).map_err(|error| {
-                    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-                    KindError::path("open the mapped file", self.link, errno)
-                })?,
+            let attempt = || format!("duplicate descriptor {} of process {}", self.fd, self.pid);
+            let copy = match self.source {
+                Source::Process(pidfd) => process::pidfd_getfd(pidfd, self.fd).map_err(|errno| KindError::host(attempt(), errno))?,
+                Source::Opener(open) => open()?,
             };
             // The cell is empty: nobody else can have set it.
             let _unchanged = self.copy.set(copy);
@@ -76,6 +77,16 @@ impl<'a> Probe<'a> {
         self.stat.mode & libc::S_IFMT
     }
 
+    /// Whether one can write through it.
+    pub fn is_writable(&self) -> bool {
+        self.info.flags & libc::O_PATH == 0 && self.info.flags & libc::O_ACCMODE != libc::O_RDONLY
+    }
+
+    /// Whether one can read through it.
+    pub fn is_readable(&self) -> bool {
+        self.info.flags & libc::O_PATH == 0 && self.info.flags & libc::O_ACCMODE != libc::O_WRONLY
+    }
+
     /// Whether its last name was removed: no links are left.
     pub fn is_deleted(&self) -> bool {
         self.stat.nlink == 0
@@ -85,10 +96,10 @@ impl<'a> Probe<'a> {
 /// What a kind can ask for while it captures an object.
 #[derive(Default)]
 pub struct Capture {
-    /// Whether the request wants the contents although the file has a name (`--save-exe` and its sisters).
-    pub save: bool,
     /// The file whose bytes go into the context file as the object's contents, and how many.
     pub contents: Option<(OwnedFd, u64)>,
+    /// Whether the contents are wanted in any case (`--save-exe`, `--save-private` …); deleted files do not ask.
+    pub save: bool,
     /// Things the user should know although the checkpoint succeeds; one sentence each.
     pub warnings: Vec<String>,
 }

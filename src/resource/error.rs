@@ -29,6 +29,9 @@ pub enum KindError {
     /// Somebody has what the job needs.
     #[error("{what} is taken{}", by.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     Taken { what: String, by: Option<i32>, remedy: String },
+    /// Rights that the user of the restart does not have.
+    #[error("{what}")]
+    Denied { what: String, remedy: String },
     /// `/proc` could not be read.
     #[error(transparent)]
     Proc(#[from] ProcError),
@@ -59,6 +62,7 @@ impl Classified for KindError {
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
             KindError::Changed { .. } => Class::Env,
             KindError::Taken { .. } => Class::Temp,
+            KindError::Denied { .. } => Class::Env,
             KindError::Proc(error) => error.class(),
             KindError::Tracee(error) => error.class(),
             KindError::Record(error) => error.class(),
@@ -72,6 +76,7 @@ impl Classified for KindError {
             KindError::Host { source, .. } => Some(*source as i32),
             KindError::Changed { .. } => Some(libc::ESTALE),
             KindError::Taken { .. } => Some(libc::EBUSY),
+            KindError::Denied { .. } => Some(libc::EPERM),
             KindError::Proc(error) => error.errno(),
             KindError::Tracee(error) => error.errno(),
             KindError::Record(error) => error.errno(),
@@ -87,13 +92,16 @@ impl Classified for KindError {
             KindError::Unsupported { .. }
             | KindError::UnknownKind { .. }
             | KindError::Host { path: None, .. }
-            | KindError::Taken { .. } => Subject::default(),
+            | KindError::Taken { .. }
+            | KindError::Denied { .. } => Subject::default(),
         }
     }
 
     fn remedy(&self) -> Option<String> {
         match self {
-            KindError::Unsupported { remedy, .. } | KindError::Taken { remedy, .. } => Some(remedy.clone()),
+            KindError::Unsupported { remedy, .. } | KindError::Taken { remedy, .. } | KindError::Denied { remedy, .. } => {
+                Some(remedy.clone())
+            }
             KindError::UnknownKind { .. } => Some("restart it with the release that wrote it, or a newer one".into()),
             KindError::Host { path: Some(_), source: Errno::ENOENT, .. } => {
                 Some("put the file back, or say where it is now with --relocate OLD=NEW".into())

@@ -3,6 +3,7 @@
 //! Relies on `Record` for going between a kind's state struct and the context file.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,7 +18,7 @@ pub enum Identity {
     /// The same inode (device, inode number): pipes, memfds, files.
     Inode(u64, u64),
     /// The same inode under the same path: files by reference.
-    Path(u64, u64, std::path::PathBuf),
+    Path(u64, u64, PathBuf),
     /// Nothing: every description has an object of its own.
     Description,
 }
@@ -29,6 +30,8 @@ pub struct Built {
     pub descriptors: Vec<OwnedFd>,
     /// Which of them takes the saved contents, by position.
     pub contents: Option<usize>,
+    /// Files that had to be made by name; a restart that fails removes them.
+    pub made: Vec<PathBuf>,
 }
 
 /// How an open file description comes back.
@@ -84,6 +87,17 @@ pub trait FileKind: Sync + 'static {
 
     /// Opens one of the descriptions that reach the object.
     fn open(&self, state: &Self::State, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
+
+    /// Whether a description has an offset that means something: the engine puts it back.
+    fn seeks(&self) -> bool {
+        false
+    }
+
+    /// What comes after all descriptions are open and the contents are in place, and before anything is mapped: modes, times, seals,
+    /// lengths.
+    fn settle(&self, _state: &Self::State, _built: &Built, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<(), KindError> {
+        Ok(())
+    }
 
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known: rows for its batch.
     fn bind(&self, _state: &Self::State, _fd: i32, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
@@ -162,6 +176,8 @@ pub trait AnyFileKind: Sync {
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
+    fn seeks(&self) -> bool;
+    fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
 }
 
@@ -190,6 +206,12 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         FileKind::open(self, &object.record.decode(K::TAG)?, built, description, cx)
+    }
+    fn seeks(&self) -> bool {
+        FileKind::seeks(self)
+    }
+    fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError> {
+        FileKind::settle(self, &object.1.record.decode(K::TAG)?, built, object, cx)
     }
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         FileKind::bind(self, &object.record.decode(K::TAG)?, fd, cx, batch)

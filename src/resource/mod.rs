@@ -20,13 +20,38 @@ pub use kind::{AnyFileKind, AnyTaskKind, Built, Fallback, FileKind, Identity, La
 use crate::image::Record;
 
 /// Every kind of object that descriptors reach. The first claim wins: specific before general.
-pub static FILE_KINDS: &[&dyn AnyFileKind] = &[];
+pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
+    &file::path_only::PathOnly,
+    &file::regular::Regular,
+    &file::directory::Directory,
+    &file::tty::Tty,
+    &file::device::Device,
+    &file::pipe::Pipe,
+    &file::fifo::Fifo,
+];
 
 /// State that a process has once, in the order of [`Step`].
-pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[];
+pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[
+    &task::cwd::Cwd,
+    &task::umask::Umask,
+    &task::handler::Handler,
+    &task::limit::Limit,
+    &task::interval_timer::IntervalTimer,
+    &task::pending::Pending,
+];
 
-/// State that every thread has.
-pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[];
+/// State that every thread has, in the order of [`Step`].
+pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[
+    &task::name::Name,
+    &task::scheduling::Scheduling,
+    &task::affinity::Affinity,
+    &task::credential::Credential,
+    &task::alternate_stack::AlternateStack,
+    &task::robust_list::RobustList,
+    &task::clear_child_tid::ClearChildTid,
+    &task::rseq::Rseq,
+    &task::thread_signal::ThreadSignal,
+];
 
 /// The kind that wrote a record of an object.
 pub fn file_kind(record: &Record) -> Result<&'static dyn AnyFileKind, KindError> {
@@ -37,4 +62,19 @@ pub fn file_kind(record: &Record) -> Result<&'static dyn AnyFileKind, KindError>
 pub fn task_kind(record: &Record) -> Result<&'static dyn AnyTaskKind, KindError> {
     let mut all = PROCESS_KINDS.iter().chain(THREAD_KINDS).copied();
     all.find(|kind| kind.tag().kind == record.kind).ok_or_else(|| KindError::UnknownKind { kind: record.kind.clone() })
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn kinds_of_tasks_have_names_of_their_own_and_stand_in_the_order_of_their_steps() {
+        for table in [PROCESS_KINDS, THREAD_KINDS] {
+            assert!(table.is_sorted_by_key(|kind| kind.step()));
+        }
+        let mut names: Vec<&str> = PROCESS_KINDS.iter().chain(THREAD_KINDS).map(|kind| kind.tag().kind).collect();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
 }

@@ -116,3 +116,133 @@ pub fn memfd(name: &std::ffi::CStr, flags: u32) -> Result<OwnedFd, Errno> {
 pub fn set_record_lock(fd: BorrowedFd<'_>, command: i32, lock: &libc::flock) -> Result<(), Errno> {
     fcntl(fd, command, std::ptr::from_ref(lock) as u64).map(drop)
 }
+
+/// `fcntl(F_DUPFD_CLOEXEC)` — our own duplicate of a descriptor number that we were started with. EBADF: it is not open.
+pub fn duplicate_inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    let new = check(i64::from(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }))?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(new).unwrap_or(-1)) })
+}
+
+/// `fcntl(F_GETFD)` — whether a descriptor number is open and stays open over exec.
+pub fn passes_on(fd: RawFd) -> bool {
+    // SAFETY: takes numbers only; a number that is not open gives EBADF.
+    check(i64::from(unsafe { libc::fcntl(fd, libc::F_GETFD) })).is_ok_and(|flags| flags & i64::from(libc::FD_CLOEXEC) == 0)
+}
+
+/// `splice(2)` — move at most `bytes` from one pipe to another; never blocks (EAGAIN: nothing to move, or no room).
+pub fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, bytes: usize) -> Result<usize, Errno> {
+    let (no_offset, flags) = (std::ptr::null_mut::<libc::loff_t>(), libc::SPLICE_F_NONBLOCK);
+    // SAFETY: takes numbers and two null pointers, which mean "no offset".
+    let count = unsafe { libc::splice(from.as_raw_fd(), no_offset, to.as_raw_fd(), no_offset, bytes, flags) };
+    Ok(usize::try_from(check(count as i64)?).unwrap_or(0))
+}
+
+/// `ioctl(TIOCGWINSZ)` — size of a terminal's window: rows and columns of characters (ioctl_tty(2)).
+pub fn window_size(fd: BorrowedFd<'_>) -> Result<(u16, u16), Errno> {
+    let mut size = libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
+    // SAFETY: the kernel writes one struct to the live local.
+    check(i64::from(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCGWINSZ, &mut size) }))?;
+    Ok((size.ws_row, size.ws_col))
+}
+
+/// `flock(2)` — lock the whole file on behalf of the description, without waiting. EWOULDBLOCK: somebody else holds it.
+pub fn flock(fd: BorrowedFd<'_>, exclusive: bool) -> Result<(), Errno> {
+    let operation = if exclusive { libc::LOCK_EX } else { libc::LOCK_SH };
+    // SAFETY: takes numbers only.
+    check(i64::from(unsafe { libc::flock(fd.as_raw_fd(), operation | libc::LOCK_NB) })).map(drop)
+}
+
+/// Wraps the descriptor that a call has just returned.
+fn fresh(fd: libc::c_long) -> Result<OwnedFd, Errno> {
+    use std::os::fd::FromRawFd;
+    let fd = RawFd::try_from(check(fd)?).map_err(|_| Errno::EBADF)?;
+    // SAFETY: callers pass what the kernel has just returned; nobody else knows the descriptor.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// `eventfd(2)` — a counter, 0 at first; close-on-exec.
+pub fn eventfd(semaphore: bool) -> Result<OwnedFd, Errno> {
+    let flags = libc::EFD_CLOEXEC | libc::EFD_NONBLOCK | if semaphore { libc::EFD_SEMAPHORE } else { 0 };
+    // SAFETY: takes numbers only.
+    fresh(i64::from(unsafe { libc::eventfd(0, flags) }))
+}
+
+/// `signalfd(2)` — a descriptor for the signals of `mask` (bit N-1 for signal N); close-on-exec.
+pub fn signalfd(mask: u64) -> Result<OwnedFd, Errno> {
+    let flags = libc::SFD_CLOEXEC | libc::SFD_NONBLOCK;
+    // SAFETY: the kernel reads the eight bytes of the live local.
+    fresh(unsafe { libc::syscall(libc::SYS_signalfd4, -1, std::ptr::from_ref(&mask), size_of::<u64>(), flags) })
+}
+
+/// `epoll_create1(2)` — an epoll instance with an empty interest list; close-on-exec.
+pub fn epoll() -> Result<OwnedFd, Errno> {
+    // SAFETY: takes numbers only.
+    fresh(i64::from(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) }))
+}
+
+/// `timerfd_create(2)` — a disarmed timer on a clock; close-on-exec. EPERM: an alarm clock without CAP_WAKE_ALARM.
+pub fn timerfd(clock: i32) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes numbers only.
+    fresh(i64::from(unsafe { libc::timerfd_create(clock, libc::TFD_CLOEXEC | libc::TFD_NONBLOCK) }))
+}
+
+/// Seconds and nanoseconds.
+pub type Seconds = (i64, i64);
+
+/// `timerfd_settime(2)` — arm a timer with its next expiration and its period; (0, 0) disarms.
+pub fn set_timerfd(fd: BorrowedFd<'_>, flags: i32, value: Seconds, interval: Seconds) -> Result<(), Errno> {
+    let timespec = |(tv_sec, tv_nsec)| libc::timespec { tv_sec, tv_nsec };
+    let new = libc::itimerspec { it_interval: timespec(interval), it_value: timespec(value) };
+    // SAFETY: the kernel reads one live struct; null means that the old setting is not wanted.
+    check(i64::from(unsafe { libc::timerfd_settime(fd.as_raw_fd(), flags, &new, std::ptr::null_mut()) })).map(drop)
+}
+
+/// `timerfd_gettime(2)` — time to the next expiration. A period that has passed unnoticed is counted and started anew.
+pub fn timerfd_left(fd: BorrowedFd<'_>) -> Result<Seconds, Errno> {
+    let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::itimerspec { it_interval: zero, it_value: zero };
+    // SAFETY: the kernel writes one struct to the live local.
+    check(i64::from(unsafe { libc::timerfd_gettime(fd.as_raw_fd(), &mut now) }))?;
+    Ok((now.it_value.tv_sec, now.it_value.tv_nsec))
+}
+
+/// `ioctl(TFD_IOC_SET_TICKS)` — set the number of expirations nobody has read. ENOTTY: the kernel cannot. EINVAL: 0 ticks.
+pub fn set_timerfd_ticks(fd: BorrowedFd<'_>, ticks: u64) -> Result<(), Errno> {
+    const TFD_IOC_SET_TICKS: libc::c_ulong = 0x4008_5400;
+    // SAFETY: the kernel reads the eight bytes of the live local.
+    check(i64::from(unsafe { libc::ioctl(fd.as_raw_fd(), TFD_IOC_SET_TICKS, &ticks) })).map(drop)
+}
+
+/// `struct kcmp_epoll_slot` (kcmp(2)).
+#[repr(C)]
+struct EpollSlot {
+    epoll: u32,
+    target: u32,
+    nth: u32,
+}
+const _: () = assert!(size_of::<EpollSlot>() == 12);
+
+/// `kcmp(2)` with KCMP_EPOLL_TFD — is descriptor `fd` of process `pid` what its epoll instance `epoll` knows as number `target`?
+/// `nth` counts the entries under that number, from 0. ENOENT: no such entry. EOPNOTSUPP: the kernel cannot tell.
+pub fn is_epoll_target(pid: i32, fd: RawFd, epoll: RawFd, target: RawFd, nth: u32) -> Result<bool, Errno> {
+    const KCMP_EPOLL_TFD: libc::c_int = 7;
+    let number = |fd: RawFd| u32::try_from(fd).map_err(|_| Errno::EBADF);
+    let slot = EpollSlot { epoll: number(epoll)?, target: number(target)?, nth };
+    let fd = u64::from(number(fd)?);
+    // SAFETY: the kernel reads the live struct behind the last argument; the others are numbers.
+    let order = unsafe { libc::syscall(libc::SYS_kcmp, pid, pid, KCMP_EPOLL_TFD, fd, std::ptr::from_ref(&slot)) };
+    Ok(check(order)? == 0)
+}
+
+/// `getsockopt(2)` — an integer option of level SOL_SOCKET, for example SO_DOMAIN or SO_TYPE.
+pub fn socket_option(fd: BorrowedFd<'_>, option: i32) -> Result<i32, Errno> {
+    let mut value: libc::c_int = 0;
+    let mut bytes: libc::socklen_t = 4;
+    let pointer = std::ptr::from_mut(&mut value).cast();
+    // SAFETY: the kernel writes at most four bytes to the live int, and the length it wrote to the live length.
+    check(i64::from(unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, pointer, &mut bytes) }))?;
+    Ok(value)
+}

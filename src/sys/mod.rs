@@ -7,6 +7,7 @@ pub mod cli_support;
 pub mod descriptor;
 pub mod pagemap;
 pub mod process;
+pub mod processor;
 pub mod procvm;
 pub mod ptrace;
 

@@ -192,3 +192,61 @@ pub fn raise_soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Errn
     check(c_long::from(unsafe { libc::setrlimit(resource, &limit) }))?;
     Ok(limit.rlim_cur)
 }
+
+/// `getrlimit(2)` — our own soft and hard limit of a resource.
+pub fn own_limit(resource: u32) -> Result<(u64, u64), Errno> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one struct to the live local.
+    check(c_long::from(unsafe { libc::getrlimit(resource, &mut limit) }))?;
+    Ok((limit.rlim_cur, limit.rlim_max))
+}
+
+/// Our own capability sets that capget(2) knows, bit N for capability N.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OwnCapabilities {
+    /// In force.
+    pub effective: u64,
+    /// May be put in force.
+    pub permitted: u64,
+    /// Kept over execve(2) of a program that has them too.
+    pub inheritable: u64,
+}
+
+/// `capget(2)` — our own capabilities.
+pub fn own_capabilities() -> Result<OwnCapabilities, Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    let mut header = [VERSION_3, 0];
+    let mut sets = [0u32; 6];
+    // SAFETY: version 3 means a header of two and data of six 32-bit words, which both arrays are.
+    check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
+    let join = |at: usize| u64::from(sets[at]) | u64::from(sets[at + 3]) << 32;
+    Ok(OwnCapabilities { effective: join(0), permitted: join(1), inheritable: join(2) })
+}
+
+/// A question of `prctl(2)` that takes and returns a plain number.
+fn ask(option: c_int, argument: u32, more: u32) -> Result<i32, Errno> {
+    let (argument, more) = (libc::c_ulong::from(argument), libc::c_ulong::from(more));
+    // SAFETY: the callers' options take numbers only.
+    let answer = unsafe { libc::prctl(option, argument, more, 0 as libc::c_ulong, 0 as libc::c_ulong) };
+    check(c_long::from(answer)).map(|_| answer)
+}
+
+/// `PR_CAPBSET_READ` (prctl(2)) — whether our bounding set has a capability. EINVAL: the kernel has no such capability.
+pub fn bounding_has(capability: u32) -> Result<bool, Errno> {
+    ask(libc::PR_CAPBSET_READ, capability, 0).map(|answer| answer == 1)
+}
+
+/// `PR_CAP_AMBIENT_IS_SET` (prctl(2)) — whether our ambient set has a capability.
+pub fn ambient_has(capability: u32) -> Result<bool, Errno> {
+    ask(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_IS_SET.cast_unsigned(), capability).map(|answer| answer == 1)
+}
+
+/// `PR_GET_SECUREBITS` (prctl(2)) — our own secure bits.
+pub fn own_securebits() -> Result<i32, Errno> {
+    ask(libc::PR_GET_SECUREBITS, 0, 0)
+}
+
+/// `PR_GET_NO_NEW_PRIVS` (prctl(2)) — whether execve(2) can no longer give us rights.
+pub fn own_no_new_privs() -> Result<bool, Errno> {
+    ask(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer == 1)
+}

@@ -143,6 +143,14 @@ impl Batch {
         self.bytes(&bytes)
     }
 
+    /// Overwrites the start of `buffer` with 64-bit words.
+    pub fn fill(&mut self, buffer: Buffer, words: &[u64]) {
+        for (index, word) in words.iter().enumerate() {
+            let at = buffer.offset + index * 8;
+            self.data[at..at + 8].copy_from_slice(&word.to_le_bytes());
+        }
+    }
+
     /// Makes the 64-bit word at byte `offset` of `holder` the address of `target`: for structures with pointers.
     pub fn pointer(&mut self, holder: Buffer, offset: usize, target: Buffer) {
         assert!(offset + 8 <= holder.bytes, "a pointer at {offset} of {} bytes", holder.bytes);

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Outcome, demo, integration, test, testprogs, tidy};
+use xtask::{Outcome, bench, ci, demo, integration, new_kind, test, testprogs, tidy};
 
 /// The chores of the project.
 #[derive(Parser)]
@@ -36,6 +36,23 @@ enum Task {
     },
     /// Checkpoint, kill and restart a real job, showing every command
     Demo,
+    /// Make the four places of a new kind
+    NewKind {
+        /// file, process or thread
+        sort: String,
+        /// Its name, the same everywhere
+        name: String,
+    },
+    /// Measure checkpoints and restarts of big jobs, beside a plain write and beside CRIU
+    Bench(bench::Options),
+    /// Run a command and print what it cost (for bench)
+    #[command(hide = true)]
+    Measured {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+    /// Check everything that must hold before a change lands
+    Ci,
     /// Check the rules of the project that a machine can check
     Tidy,
 }
@@ -56,6 +73,10 @@ fn run(task: Task) -> Outcome {
         Task::Integration { release, words } => integration::run_suite(&words, release),
         Task::Test { words } => test::run_all(&words),
         Task::Demo => demo::play(),
+        Task::NewKind { sort, name } => new_kind::make(&sort, &name),
+        Task::Bench(options) => bench::run(&options),
+        Task::Measured { words } => bench::measure::measured(&words),
+        Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::sharing::groups;
 use super::{Contents, Seen, Source};
@@ -13,7 +13,7 @@ use crate::engine::note::Notes;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot, Space, Table};
 use crate::proc::{Fdinfo, FileStat, ProcError};
-use crate::resource::file::{describe, lock, owner};
+use crate::resource::file::{self, lock, owner};
 use crate::resource::{AnyFileKind, Capture, FILE_KINDS, Identity, KindError, Probe};
 use crate::sys::process;
 
@@ -26,8 +26,11 @@ struct Found {
     info: Fdinfo,
 }
 
-/// Fills in tables, descriptions and the objects that descriptors reach.
-pub fn describe_all(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Contents>, notes: &mut Notes) -> Result<(), Failure> {
+/// Objects by the kind, device and inode that make them the same.
+pub type Known = HashMap<(&'static str, u64, u64), ObjectId>;
+
+/// Fills in tables, descriptions and the objects that descriptors reach; returns those that mappings may reach too.
+pub fn describe(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Contents>, notes: &mut Notes) -> Result<Known, Failure> {
     let (tables, found) = tables(seen)?;
     snapshot.tables = tables;
     let probes: Vec<Probe<'_>> = found.iter().map(|one| probe(one, seen)).collect();
@@ -49,11 +52,13 @@ pub fn describe_all(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<C
         snapshot.descriptions.push(description(probe, object).at(Stage::Capture)
             .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?);
     }
+    let mut known = Known::new();
     for (kind, members) in objects {
         let members: Vec<&Probe<'_>> = members.into_iter().map(|index| &probes[index]).collect();
-        capture(kind, &members, Capture::default(), snapshot, contents, notes)?;
+        let id = capture(kind, &members, Capture::default(), snapshot, contents, notes)?;
+        known.insert((kind.tag().kind, members[0].stat.dev, members[0].stat.ino), id);
     }
-    Ok(())
+    Ok(known)
 }
 
 /// Captures one object and adds it to the snapshot.
@@ -86,7 +91,7 @@ pub fn capture(
 /// The kind that claims a probe.
 pub fn claim(probe: &Probe<'_>) -> Result<&'static dyn AnyFileKind, KindError> {
     FILE_KINDS.iter().copied().find(|kind| kind.claims(probe)).ok_or_else(|| KindError::Unsupported {
-        what: describe(probe),
+        what: file::describe(probe),
         remedy: "close it before the checkpoint".into(),
     })
 }
@@ -173,17 +178,4 @@ fn descriptions(seen: &[Seen], all: Vec<Found>) -> Result<(Vec<u32>, Vec<Found>)
         }
     }
     Ok((number, kept))
-}
-
-/// The object that a mapped file is, if a descriptor reaches it too.
-pub fn known_object(snapshot: &Snapshot, kinds: &[(ObjectId, Identity)], identity: &Identity) -> Option<ObjectId> {
-    let found = kinds.iter().find(|(_, have)| have == identity)?;
-    snapshot.objects.get(found.0 as usize).map(|_| found.0)
-}
-
-/// A path without the ` (deleted)` the kernel appends.
-pub fn plain_path(link: &Path) -> PathBuf {
-    let text = link.as_os_str().as_encoded_bytes();
-    let plain = text.strip_suffix(b" (deleted)").unwrap_or(text);
-    PathBuf::from(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(plain))
 }

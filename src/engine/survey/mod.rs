@@ -78,8 +78,8 @@ pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result
     parents_first(&mut seen);
     let mut snapshot = Snapshot::default();
     let mut contents = Vec::new();
-    descriptor::describe(&seen, &mut snapshot, &mut contents, notes)?;
-    memory::describe(&seen, save, &mut snapshot, &mut contents, notes)?;
+    let known = descriptor::describe(&seen, &mut snapshot, &mut contents, notes)?;
+    memory::describe(&seen, save, known, &mut snapshot, &mut contents, notes)?;
     let sharing = sharing::of(&seen)?;
     for (index, one) in seen.iter().enumerate() {
         let process = describe_process(one, index, &sharing, &frozen.processes[one.position], notes);

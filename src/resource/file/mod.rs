@@ -1,1 +1,79 @@
-//! Kinds of objects behind descriptors, one file each.
+//! Kinds of objects behind descriptors, one file each, and what they share: opening again, names, proofs of contents, data in flight.
+//!
+//! Relies on: the job is frozen while kinds capture, and not there yet while they build.
+
+pub mod device;
+pub mod directory;
+pub mod evidence;
+pub mod fifo;
+pub mod flight;
+pub mod name;
+pub mod open;
+pub mod path_only;
+pub mod pipe;
+pub mod regular;
+pub mod tty;
+
+use crate::resource::Probe;
+use crate::sys::descriptor;
+
+/// What an object is, in plain words, for the message that refuses it: "a TCP socket", "an io_uring instance".
+pub fn describe(probe: &Probe<'_>) -> String {
+    let link = probe.link.to_string_lossy();
+    if let Some(class) = link.strip_prefix("anon_inode:") {
+        return anonymous(class);
+    }
+    if link.starts_with("/secretmem (deleted)") {
+        return "secret memory (memfd_secret)".to_owned();
+    }
+    if probe.file_type() == libc::S_IFSOCK {
+        return socket(probe);
+    }
+    match link.split_once(":[") {
+        Some((space @ ("mnt" | "net" | "pid" | "user" | "uts" | "ipc" | "cgroup" | "time"), _)) => format!("a {space} namespace"),
+        _ => name::type_word(probe.stat.mode).to_owned(),
+    }
+}
+
+fn anonymous(class: &str) -> String {
+    let class = class.trim_matches(['[', ']']);
+    let word = match class {
+        "eventfd" => "an eventfd",
+        "eventpoll" => "an epoll instance",
+        "inotify" => "an inotify instance",
+        "fanotify" => "a fanotify group",
+        "io_uring" => "an io_uring instance",
+        "timerfd" => "a timerfd",
+        "signalfd" => "a signalfd",
+        "userfaultfd" => "a userfaultfd",
+        "pidfd" => "a pidfd",
+        "perf_event" => "a performance counter",
+        "fscontext" => "a file system being configured",
+        "landlock-ruleset" => "a Landlock rule set",
+        "seccomp notify" => "a seccomp notifier",
+        _ if class.starts_with("bpf") => "a BPF object",
+        _ if class.starts_with("kvm") => "a KVM object",
+        _ => return format!("a kernel object of class {class}"),
+    };
+    word.to_owned()
+}
+
+fn socket(probe: &Probe<'_>) -> String {
+    let option = |option| probe.copy().ok().and_then(|copy| descriptor::socket_option(copy, option).ok());
+    let (domain, kind) = (option(libc::SO_DOMAIN), option(libc::SO_TYPE));
+    let word = match (domain, kind) {
+        (Some(libc::AF_UNIX), _) => "a Unix socket",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_STREAM)) => "a TCP socket",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_DGRAM)) => "a UDP socket",
+        (Some(libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET), Some(_)) => "a raw network socket",
+        (Some(libc::AF_NETLINK), _) => "a netlink socket",
+        (Some(libc::AF_VSOCK), _) => "a VM socket",
+        (Some(domain), _) => return format!("a socket of address family {domain}"),
+        (None, _) => "a socket",
+    };
+    word.to_owned()
+}
+
+#[cfg(test)]
+#[path = "round_test.rs"]
+mod test;

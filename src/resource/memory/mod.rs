@@ -5,6 +5,7 @@
 pub mod area;
 pub mod fields;
 pub mod pages;
+pub mod shared;
 pub mod special;
 
 pub use area::{Mapped, areas};

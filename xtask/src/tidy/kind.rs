@@ -12,7 +12,7 @@ use super::source::{Source, has_word};
 use crate::place::workspace;
 
 /// Where kinds live.
-pub const GROUPS: &[&str] = &["file", "task", "memory", "ipc"];
+pub const GROUPS: &[&str] = &["file", "task", "ipc"];
 /// Files there that are no kinds, each with what it is instead.
 const NOT_KINDS: &[(&str, &str)] = &[];
 /// Programs of `testprogs/` that need no row of their own, each with the reason.
@@ -20,7 +20,10 @@ const NO_ROW: &[(&str, &str)] = &[];
 
 /// Complaints about kinds that are not complete, and about programs and rows without each other.
 pub fn check(sources: &[Source]) -> Vec<Complaint> {
-    let kinds: Vec<(&Source, String)> = sources.iter().filter_map(|source| Some((source, kind_of(source)?))).collect();
+    let kinds: Vec<(&Source, String)> = sources
+        .iter()
+        .filter_map(|source| Some((source, kind_of(source)?)))
+        .collect();
     let names: BTreeSet<&str> = kinds.iter().map(|(_, name)| name.as_str()).collect();
     let programs = programs();
     let table = fs::read_to_string(workspace().join("integration/table.rs")).unwrap_or_default();
@@ -43,15 +46,29 @@ fn kind_of(source: &Source) -> Option<String> {
         [group, directory, "mod.rs"] if GROUPS.contains(group) => directory,
         _ => return None,
     };
-    let is_other = NOT_KINDS.iter().any(|(path, _)| source.path == Path::new(path));
+    let is_other = NOT_KINDS
+        .iter()
+        .any(|(path, _)| source.path == Path::new(path));
     (!is_other).then(|| name.to_owned())
 }
 
-fn incomplete(source: &Source, name: &str, programs: &BTreeSet<String>, rows: &BTreeSet<String>) -> Vec<Complaint> {
+fn incomplete(
+    source: &Source,
+    name: &str,
+    programs: &BTreeSet<String>,
+    rows: &BTreeSet<String>,
+) -> Vec<Complaint> {
     let mut missing = Vec::new();
     for word in ["Kept", "Lost", "Refused"] {
-        if !source.text.lines().any(|line| line.starts_with("//!") && line.contains(word)) {
-            missing.push(format!("the head does not say what is {}", word.to_lowercase()));
+        if !source
+            .text
+            .lines()
+            .any(|line| line.starts_with("//!") && line.contains(word))
+        {
+            missing.push(format!(
+                "the head does not say what is {}",
+                word.to_lowercase()
+            ));
         }
     }
     if !programs.contains(name) {
@@ -61,21 +78,34 @@ fn incomplete(source: &Source, name: &str, programs: &BTreeSet<String>, rows: &B
         missing.push(format!("no row {name:?} in integration/table.rs"));
     }
     let reference = fs::read_to_string(workspace().join("docs/kinds.md")).unwrap_or_default();
-    if !reference.lines().any(|line| line.starts_with('#') && has_word(line, name)) {
+    if !reference
+        .lines()
+        .any(|line| line.starts_with('#') && has_word(line, name))
+    {
         missing.push(format!("no section `{name}` in docs/kinds.md"));
     }
-    missing.into_iter().map(|what| source.at(1, &format!("kind `{name}`: {what}"))).collect()
+    missing
+        .into_iter()
+        .map(|what| source.at(1, &format!("kind `{name}`: {what}")))
+        .collect()
 }
 
 fn uses_of_others(source: &Source, own: &str, names: &BTreeSet<&str>) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for (number, line) in source.code_without_tests() {
-        let mut paths: Vec<String> = GROUPS.iter().map(|group| format!("resource::{group}::")).collect();
+        let mut paths: Vec<String> = GROUPS
+            .iter()
+            .map(|group| format!("resource::{group}::"))
+            .collect();
         paths.push("super::".to_owned());
-        for (path, name) in paths.iter().flat_map(|path| names.iter().map(move |name| (path, name))) {
+        for (path, name) in paths
+            .iter()
+            .flat_map(|path| names.iter().map(move |name| (path, name)))
+        {
             let is_named = line.match_indices(path.as_str()).any(|(at, _)| {
                 let rest = &line[at + path.len()..];
-                rest.strip_prefix(name).is_some_and(|rest| rest.starts_with("::") || rest.starts_with(';'))
+                rest.strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with("::") || rest.starts_with(';'))
             });
             if *name != own && is_named {
                 complaints.push(source.at(number, &format!("kind `{own}` uses kind `{name}`: move the shared idea to the group's mod.rs")));
@@ -87,24 +117,46 @@ fn uses_of_others(source: &Source, own: &str, names: &BTreeSet<&str>) -> Vec<Com
 
 /// Test programs without a row, and rows without a program.
 fn unmatched(programs: &BTreeSet<String>, table: &str, rows: &BTreeSet<String>) -> Vec<Complaint> {
-    let named: BTreeSet<String> = quoted_after(table, ".program(").chain(rows.iter().cloned()).collect();
+    let named: BTreeSet<String> = quoted_after(table, ".program(")
+        .chain(rows.iter().cloned())
+        .collect();
     let is_free = |program: &&String| NO_ROW.iter().any(|(name, _)| name == program);
-    let alone = programs.iter().filter(|program| !named.contains(*program) && !is_free(program));
-    let mut complaints: Vec<Complaint> = alone.map(|name| format!("testprogs/{name}.c:1: no row in integration/table.rs")).collect();
+    let alone = programs
+        .iter()
+        .filter(|program| !named.contains(*program) && !is_free(program));
+    let mut complaints: Vec<Complaint> = alone
+        .map(|name| format!("testprogs/{name}.c:1: no row in integration/table.rs"))
+        .collect();
     // A row may borrow a program of another name.
     for (index, line) in table.lines().enumerate() {
-        let Some(row) = quoted_after(line, " row(").next() else { continue };
+        let Some(row) = quoted_after(line, " row(").next() else {
+            continue;
+        };
         let program = quoted_after(line, ".program(").next().unwrap_or(row);
         if !programs.contains(&program) {
-            complaints.push(format!("integration/table.rs:{}: no program testprogs/{program}.c", index + 1));
+            complaints.push(format!(
+                "integration/table.rs:{}: no program testprogs/{program}.c",
+                index + 1
+            ));
         }
     }
     complaints
 }
 
 fn programs() -> BTreeSet<String> {
-    let entries = fs::read_dir(workspace().join("testprogs")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".c").map(str::to_owned)).collect()
+    let entries = fs::read_dir(workspace().join("testprogs"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    entries
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".c")
+                .map(str::to_owned)
+        })
+        .collect()
 }
 
 fn rows(table: &str) -> BTreeSet<String> {

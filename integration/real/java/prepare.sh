@@ -1,0 +1,1 @@
+javac Job.java

@@ -1,0 +1,1 @@
+cc -O1 -static -o sieve sieve.c

@@ -1,0 +1,282 @@
+//! *bind*: what needs the final process: protection, descriptors in their places, the state of the kinds, registers.
+//!
+//! Relies on every process being there, so that ids are known. Every process gets one batch, and every further thread one.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use super::build::Objects;
+use super::plan::Plan;
+use super::raise::{Job, first_with_memory};
+use super::table::{Move, Place, arrange};
+use crate::engine::note::Notes;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{DescriptionId, Record, Snapshot, Thread};
+use crate::resource::file::{lock, owner};
+use crate::resource::memory::{area, fields, special};
+use crate::resource::{Bind, KindError, Step, file_kind, task_kind};
+use crate::tracee::{Batch, Row, Stopped, arch, stub};
+
+/// Puts everything into place. Every task is what it was, and stopped.
+pub fn bind(snapshot: &Snapshot, plan: &Plan, objects: &Objects, job: &mut Job, notes: &mut Notes) -> Result<(), Failure> {
+    let ids = new_ids(snapshot, job);
+    let mut binder = Binder { snapshot, plan, objects, ids, owned: HashSet::new(), notes };
+    for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
+        let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
+        binder.process(index, job).at(Stage::Bind).map_err(about)?;
+    }
+    for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
+        let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
+        binder.finish(index, job).at(Stage::Bind).map_err(about)?;
+    }
+    Ok(())
+}
+
+/// The ids that saved processes and threads have now.
+fn new_ids(snapshot: &Snapshot, job: &Job) -> HashMap<i32, i32> {
+    let mut ids = HashMap::new();
+    for (saved, raised) in snapshot.processes.iter().zip(&job.processes) {
+        ids.insert(saved.pid, raised.pid);
+        ids.extend(saved.threads.iter().zip(&raised.threads).map(|(thread, stopped)| (thread.tid, stopped.tid)));
+    }
+    ids
+}
+
+struct Binder<'a> {
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    objects: &'a Objects,
+    ids: HashMap<i32, i32>,
+    /// Descriptions whose owner and kind have been seen to.
+    owned: HashSet<DescriptionId>,
+    notes: &'a mut Notes,
+}
+
+impl Binder<'_> {
+    /// Everything that batches do.
+    fn process(&mut self, index: usize, job: &mut Job) -> Result<(), KindError> {
+        let saved = &self.snapshot.processes[index];
+        let (pid, special) = (job.processes[index].pid, job.processes[index].special.clone());
+        // Other threads first: what the leader sets for the whole process may forbid what they need.
+        for (thread, stopped) in saved.threads.iter().zip(&mut job.processes[index].threads).skip(1) {
+            let mut batch = Batch::new();
+            self.records(pid, stopped.tid, records(thread)?, &mut batch)?;
+            job.scratch.run(stopped, &batch)?;
+        }
+        let mut batch = Batch::new();
+        let exe = if first_with_memory(self.snapshot, index) { self.memory(index, &special, &mut batch) } else { None };
+        forget_children(&mut batch);
+        if self.first_with_table(index) {
+            self.table(index, &mut batch)?;
+        }
+        let mut all: Vec<(Step, &Record)> = records_of(&saved.records)?;
+        if !saved.threads[0].dead {
+            all.extend(records(&saved.threads[0])?);
+        }
+        self.process_records(index, pid, all, &mut batch)?;
+        let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
+        if exe.is_some_and(|row| answers.value(row).is_err()) {
+            let text = "/proc/PID/exe shows the restarter, because setting it needs CAP_CHECKPOINT_RESTORE";
+            self.notes.warn(Subject::pid(saved.pid), text);
+        }
+        Ok(())
+    }
+
+    fn memory(&self, index: usize, special: &[(String, u64, u64)], batch: &mut Batch) -> Option<Row> {
+        let id = self.snapshot.processes[index].memory.expect("a live process has memory");
+        let memory = &self.snapshot.memories[id as usize];
+        for area in memory.areas.iter().filter(|area| !matches!(area.backing, crate::image::Backing::Special(_))) {
+            area::protect(area, !area.shared, batch);
+        }
+        for (id, address) in &self.plan.parked {
+            let bytes = self.snapshot.objects[*id as usize].content_bytes;
+            batch.call("unmap memory", libc::SYS_munmap, [(*address).into(), bytes.next_multiple_of(4096).into()]);
+        }
+        let saved = special::group(&memory.areas);
+        for (name, start, end) in special {
+            if !saved.iter().any(|have| have.0 == *name) {
+                batch.call("unmap memory", libc::SYS_munmap, [(*start).into(), (end - start).into()]);
+            }
+        }
+        let exe = memory.exe.and_then(|exe| self.objects.file_of(exe, false));
+        let row = fields::set(&memory.fields, &memory.auxv, exe, batch);
+        memory.areas.iter().for_each(|area| area::seal(area, batch));
+        row
+    }
+
+    fn first_with_table(&self, index: usize) -> bool {
+        let table = self.snapshot.processes[index].table;
+        self.snapshot.processes[..index].iter().all(|other| other.table != table)
+    }
+
+    /// Descriptors go to their numbers; all others are closed.
+    fn table(&mut self, index: usize, batch: &mut Batch) -> Result<(), KindError> {
+        let table = self.snapshot.processes[index].table.expect("a live process has a table");
+        let mut places = Vec::new();
+        for descriptor in &self.snapshot.tables[table as usize].descriptors {
+            let source = self.objects.source(descriptor).map_err(|error| KindError::Unsupported {
+                what: error.to_string(),
+                remedy: "give cr_restart standard input and output".into(),
+            })?;
+            places.extend(source.map(|source| Place { target: descriptor.fd, source, cloexec: descriptor.cloexec }));
+        }
+        for step in arrange(&places) {
+            match step {
+                Move::Copy { from, to, cloexec } => {
+                    let flags = if cloexec { libc::O_CLOEXEC } else { 0 };
+                    batch.call("put a descriptor in its place", libc::SYS_dup3, [from.into(), to.into(), flags.into()]);
+                }
+                Move::Keep { fd, cloexec } => {
+                    let flags = if cloexec { libc::FD_CLOEXEC } else { 0 };
+                    batch.call("keep a descriptor", libc::SYS_fcntl, [fd.into(), libc::F_SETFD.into(), flags.into()]);
+                }
+                Move::Close { first, last } => {
+                    batch.call("close descriptors", libc::SYS_close_range, [first.into(), last.into(), 0i32.into()]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The state of the process and of its leader, and what belongs to its descriptors, in the order of the steps.
+    fn process_records(&mut self, index: usize, pid: i32, mut all: Vec<(Step, &Record)>, batch: &mut Batch) -> Result<(), KindError> {
+        all.sort_by_key(|(step, _)| *step);
+        let before = |step: Step| all.iter().position(|(have, _)| step < *have).unwrap_or(all.len());
+        let (locks_at, owners_at) = (before(Step::Locks), before(Step::Owners));
+        for (position, (_, record)) in all.iter().enumerate() {
+            if position == locks_at {
+                self.descriptors(index, batch, Touch::Locks)?;
+            }
+            if position == owners_at {
+                self.descriptors(index, batch, Touch::Owners)?;
+            }
+            self.record(pid, pid, record, batch)?;
+        }
+        if locks_at == all.len() {
+            self.descriptors(index, batch, Touch::Locks)?;
+        }
+        if owners_at == all.len() {
+            self.descriptors(index, batch, Touch::Owners)?;
+        }
+        Ok(())
+    }
+
+    fn descriptors(&mut self, index: usize, batch: &mut Batch, touch: Touch) -> Result<(), KindError> {
+        let saved = &self.snapshot.processes[index];
+        let Some(table) = saved.table.filter(|_| self.first_with_table(index)) else { return Ok(()) };
+        let path = |saved: &Path| self.plan.path(saved);
+        let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
+        let pid = id(saved.pid);
+        let same_ids = self.plan.restore_pid;
+        let mut cx = Bind { snapshot: self.snapshot, pid, tid: pid, id: &id, path: &path, same_ids, warnings: Vec::new() };
+        let mut seen = HashSet::new();
+        for descriptor in &self.snapshot.tables[table as usize].descriptors {
+            let description = &self.snapshot.descriptions[descriptor.description as usize];
+            match touch {
+                Touch::Locks if seen.insert(descriptor.description) => {
+                    lock::rows(descriptor.fd, &description.locks, saved.pid, batch)?;
+                    if self.owned.insert(descriptor.description) {
+                        let object = &self.snapshot.objects[description.object as usize];
+                        file_kind(&object.record)?.bind(object, descriptor.fd, &mut cx, batch)?;
+                    }
+                }
+                Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &cx, batch),
+                Touch::Locks | Touch::Owners => {}
+            }
+        }
+        let warnings = cx.warnings;
+        self.notes.warn_all(&Subject::pid(saved.pid), warnings);
+        Ok(())
+    }
+
+    fn records(&mut self, pid: i32, tid: i32, mut all: Vec<(Step, &Record)>, batch: &mut Batch) -> Result<(), KindError> {
+        all.sort_by_key(|(step, _)| *step);
+        all.into_iter().try_for_each(|(_, record)| self.record(pid, tid, record, batch))
+    }
+
+    fn record(&mut self, pid: i32, tid: i32, record: &Record, batch: &mut Batch) -> Result<(), KindError> {
+        self.with_context(pid, tid, |cx| task_kind(record)?.apply(record, cx, batch))
+    }
+
+    fn with_context(&mut self, pid: i32, tid: i32, act: impl FnOnce(&mut Bind<'_>) -> Result<(), KindError>) -> Result<(), KindError> {
+        let path = |saved: &Path| self.plan.path(saved);
+        let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
+        let same_ids = self.plan.restore_pid;
+        let mut cx = Bind { snapshot: self.snapshot, pid, tid, id: &id, path: &path, same_ids, warnings: Vec::new() };
+        let result = act(&mut cx);
+        let warnings = cx.warnings;
+        self.notes.warn_all(&Subject::pid(pid), warnings);
+        result
+    }
+
+    /// What comes after the last batch: registers, the scratch goes, what can only be done from outside.
+    fn finish(&mut self, index: usize, job: &mut Job) -> Result<(), KindError> {
+        let saved = &self.snapshot.processes[index];
+        if saved.threads[0].dead {
+            let leader = job.processes[index].threads.remove(0);
+            stub::end_thread(leader, &job.scratch)?;
+        }
+        let threads = saved.threads.iter().filter(|thread| !thread.dead);
+        for (thread, stopped) in threads.clone().zip(&mut job.processes[index].threads) {
+            registers(thread, stopped)?;
+        }
+        if self.last_with_memory(index) {
+            let scratch = job.scratch.inherited();
+            scratch.uproot(&mut job.processes[index].threads[0])?;
+        }
+        let pid = job.processes[index].pid;
+        for record in &saved.records {
+            self.with_context(pid, pid, |cx| task_kind(record)?.apply_outside(record, cx))?;
+        }
+        for (thread, stopped) in threads.zip(&job.processes[index].threads) {
+            for record in &thread.records {
+                self.with_context(pid, stopped.tid, |cx| task_kind(record)?.apply_outside(record, cx))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn last_with_memory(&self, index: usize) -> bool {
+        let memory = self.snapshot.processes[index].memory;
+        self.snapshot.processes[index + 1..].iter().all(|other| other.memory != memory)
+    }
+}
+
+/// What [`Binder::descriptors`] sees to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Touch {
+    /// Record locks, leases, and the last touches of the kinds.
+    Locks,
+    /// Who gets signals.
+    Owners,
+}
+
+/// Children that ended while the job was raised have left a SIGCHLD, which ignoring the signal for a moment takes away.
+fn forget_children(batch: &mut Batch) {
+    let mut ignore = [0u64; 4];
+    ignore[0] = 1; // SIG_IGN
+    let action = batch.words(&ignore);
+    batch.call("ignore SIGCHLD", libc::SYS_rt_sigaction, [libc::SIGCHLD.into(), action.into(), 0u64.into(), 8u64.into()]);
+}
+
+fn records(thread: &Thread) -> Result<Vec<(Step, &Record)>, KindError> {
+    records_of(&thread.records)
+}
+
+fn records_of(records: &[Record]) -> Result<Vec<(Step, &Record)>, KindError> {
+    records.iter().map(|record| Ok((task_kind(record)?.step(), record))).collect()
+}
+
+/// The task's own registers; an interrupted system call is made again.
+fn registers(thread: &Thread, stopped: &mut Stopped) -> Result<(), KindError> {
+    let registers = arch::registers_from_bytes(&thread.registers).ok_or_else(|| KindError::Unsupported {
+        what: format!("a set of registers of {} bytes", thread.registers.len()),
+        remedy: "the context file is of another architecture".into(),
+    })?;
+    let here = stopped.xstate()?;
+    let mut xstate = thread.xstate.clone();
+    // Another processor may have a larger area; what the smaller one has not is in its initial state.
+    xstate.resize(here.len(), 0);
+    stopped.become_task(arch::restarted(&registers), &xstate, thread.mask)?;
+    Ok(())
+}

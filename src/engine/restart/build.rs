@@ -1,0 +1,175 @@
+//! *build*: every object and every open file description is made once, in the restarter, in the order of the context file.
+//!
+//! Relies on the kinds. The first stub inherits all of these descriptors when it is forked, so that no descriptor is ever passed.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use nix::unistd::{Whence, lseek};
+
+use super::PlanError;
+use super::plan::{Plan, maps_file};
+use crate::engine::note::Notes;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
+use crate::resource::file::lock;
+use crate::resource::memory::shared;
+use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
+use crate::sys::{descriptor, process};
+
+/// Everything the stubs will inherit.
+pub struct Objects {
+    /// Made objects, by position; parked shared memory has none.
+    pub built: Vec<Built>,
+    /// Open file descriptions, by position.
+    pub opened: Vec<Opened>,
+    /// Files for mappings and programs, by object and whether they are open for writing.
+    pub mapped: HashMap<(ObjectId, bool), OwnedFd>,
+    /// Descriptors that we were started with and that pass on.
+    own: HashSet<RawFd>,
+    /// Our controlling terminal, if anything needs it.
+    terminal: Option<OwnedFd>,
+}
+
+/// Makes every object and opens every description.
+pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Objects, Failure> {
+    let own = inherited_descriptors();
+    let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
+    check_limit(snapshot, limit).at(Stage::Plan)?;
+    let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None };
+    for (id, object) in (0..).zip(&snapshot.objects) {
+        let made = make(snapshot, plan, (id, object), notes).at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
+        objects.built.push(made);
+    }
+    for description in &snapshot.descriptions {
+        let about = Subject::path(&snapshot.objects[description.object as usize].path);
+        let opened = objects.open(snapshot, plan, description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+        objects.opened.push(opened);
+    }
+    objects.open_mapped(snapshot, plan, notes)?;
+    let fallen_back = |opened: &Opened| matches!(opened, Opened::Inherited(Fallback::Terminal));
+    if objects.opened.iter().any(fallen_back) {
+        objects.terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
+    }
+    Ok(objects)
+}
+
+/// Last touches on objects once their contents are in place: seals, for example.
+pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
+    let all = (0..).zip(&snapshot.objects).zip(&objects.built);
+    for ((id, object), built) in all.filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
+        let path = |saved: &Path| plan.path(saved);
+        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let about = Subject::path(&object.path);
+        let settled = file_kind(&object.record).and_then(|kind| kind.settle((id, object), built, &mut cx));
+        notes.warn_all(&about, cx.warnings);
+        settled.at(Stage::Build).map_err(|failure| failure.about(about))?;
+    }
+    Ok(())
+}
+
+fn make(snapshot: &Snapshot, plan: &Plan, (id, object): (ObjectId, &Object), notes: &mut Notes) -> Result<Built, KindError> {
+    if object.record.kind == shared::TAG.kind {
+        return Ok(Built::default());
+    }
+    let path = |saved: &Path| plan.path(saved);
+    let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+    let built = file_kind(&object.record)?.build((id, object), &mut cx);
+    notes.warn_all(&Subject::path(&object.path), cx.warnings);
+    built
+}
+
+impl Objects {
+    fn open(&self, snapshot: &Snapshot, plan: &Plan, description: &Description, notes: &mut Notes) -> Result<Opened, KindError> {
+        let object = &snapshot.objects[description.object as usize];
+        let path = |saved: &Path| plan.path(saved);
+        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let kind = file_kind(&object.record)?;
+        let opened = kind.open(object, &self.built[description.object as usize], description, &mut cx);
+        notes.warn_all(&Subject::path(&object.path), cx.warnings);
+        let opened = opened?;
+        if let Opened::New(fd) = &opened {
+            set_flags(fd, description.flags)?;
+            if kind.seeks() {
+                let offset = i64::try_from(description.offset).unwrap_or(i64::MAX);
+                lseek(fd, offset, Whence::SeekSet).map_err(|errno| KindError::host(format!("seek to {offset}"), errno))?;
+            }
+            lock::restore_on_description(fd.as_fd(), &description.locks)?;
+        }
+        Ok(opened)
+    }
+
+    /// Opens a file for every way in which it is mapped, and every program.
+    fn open_mapped(&mut self, snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<(), Failure> {
+        for memory in &snapshot.memories {
+            let areas = memory.areas.iter().filter_map(|area| Some((maps_file(snapshot, &area.backing)?, writes(area))));
+            for (object, write) in areas.chain(memory.exe.map(|exe| (exe, false))) {
+                if self.mapped.contains_key(&(object, write)) {
+                    continue;
+                }
+                let flags = if write { libc::O_RDWR } else { libc::O_RDONLY };
+                let description = Description { object, flags, ..Description::default() };
+                let about = Subject::path(&snapshot.objects[object as usize].path);
+                let opened = self.open(snapshot, plan, &description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+                if let Opened::New(fd) = opened {
+                    self.mapped.insert((object, write), fd);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The descriptor number in the restarter, and so in every stub, that stands for a descriptor of the job. `None`: it stays closed.
+    pub fn source(&self, descriptor: &Descriptor) -> Result<Option<RawFd>, PlanError> {
+        let fd = descriptor.fd;
+        let standard = |number: RawFd, name: &'static str| {
+            if self.own.contains(&number) { Ok(Some(number)) } else { Err(PlanError::NoStandard { fd, name }) }
+        };
+        match &self.opened[descriptor.description as usize] {
+            Opened::New(opened) => Ok(Some(opened.as_raw_fd())),
+            Opened::Inherited(_) if self.own.contains(&fd) => Ok(Some(fd)),
+            Opened::Inherited(Fallback::Terminal) => Ok(self.terminal.as_ref().map(AsRawFd::as_raw_fd)),
+            Opened::Inherited(Fallback::Stdin) => standard(0, "standard input"),
+            Opened::Inherited(Fallback::Stdout) => standard(1, "standard output"),
+        }
+    }
+
+    /// The file for an area, by descriptor number.
+    pub fn file_of(&self, object: ObjectId, write: bool) -> Option<RawFd> {
+        self.mapped.get(&(object, write)).map(AsRawFd::as_raw_fd)
+    }
+}
+
+/// Whether an area needs its file open for writing: it is shared and may be made writable.
+pub fn writes(area: &crate::image::Area) -> bool {
+    area.shared && area.has("mw")
+}
+
+/// Status flags that open(2) ignores or that kinds leave to us.
+fn set_flags(fd: &OwnedFd, flags: i32) -> Result<(), KindError> {
+    const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
+    if flags & libc::O_PATH != 0 {
+        return Ok(());
+    }
+    let now = descriptor::status_flags(fd.as_fd()).map_err(|errno| KindError::host("read the status flags", errno))?;
+    let wanted = now & !SETTABLE | flags & SETTABLE;
+    if now & SETTABLE == wanted & SETTABLE {
+        return Ok(());
+    }
+    descriptor::set_status_flags(fd.as_fd(), wanted).map_err(|errno| KindError::host("set the status flags", errno))
+}
+
+/// Descriptors that we were started with and that are not close-on-exec.
+fn inherited_descriptors() -> HashSet<RawFd> {
+    let Ok(entries) = std::fs::read_dir("/proc/self/fd") else { return HashSet::new() };
+    let numbers: Vec<RawFd> = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    numbers.into_iter().filter(|fd| descriptor::passes_on(*fd)).collect()
+}
+
+fn check_limit(snapshot: &Snapshot, limit: u64) -> Result<(), PlanError> {
+    let highest = snapshot.tables.iter().flat_map(|table| &table.descriptors).map(|descriptor| descriptor.fd).max().unwrap_or(0);
+    let made = snapshot.descriptions.len() + 3 * snapshot.objects.len().min(snapshot.descriptions.len() + 256) + 16;
+    let needed = (u64::try_from(highest).unwrap_or(0) + 1).max(made as u64);
+    if needed <= limit { Ok(()) } else { Err(PlanError::Descriptors { needed, limit }) }
+}

@@ -1,0 +1,101 @@
+//! Why a restart is refused, or fails on its way.
+//!
+//! Relies on `error`. Everything that can be known in advance is found by `plan`, together, before any process exists.
+
+use std::path::PathBuf;
+
+use crate::error::{Class, Classified, Subject};
+use crate::image::CR_EBADARCH;
+use crate::sys::Errno;
+
+/// Why a restart is refused.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
+pub enum PlanError {
+    /// A process, thread, group or session id of the job is in use.
+    #[error("{what} {id} is in use{}", by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
+    IdTaken { what: &'static str, id: i32, by: Option<String> },
+    /// We may not choose ids.
+    #[error("process ids can only be restored with the capability CAP_CHECKPOINT_RESTORE")]
+    IdForbidden,
+    /// A session or group that cannot be built from user space.
+    #[error("process {pid} cannot be put back into {what} {id}")]
+    Lineage { pid: i32, what: &'static str, id: i32 },
+    /// The processor or kernel is another.
+    #[error("this machine differs from the one of the checkpoint: {what}")]
+    Machine { what: String },
+    /// A limit of ours is too low.
+    #[error("the job needs {needed} open descriptors and the limit is {limit}")]
+    Descriptors { needed: u64, limit: u64 },
+    /// A descriptor that is inherited has nothing to inherit.
+    #[error("descriptor {fd} leads to a pipe whose other end is not in the job, and the restarter has no {name}")]
+    NoStandard { fd: i32, name: &'static str },
+    /// No room in the address space.
+    #[error("no free range of {bytes} bytes is common to all processes of the job")]
+    NoRoom { bytes: u64 },
+    /// The context file cannot be opened.
+    #[error("cannot open {}", path.display())]
+    Open { path: PathBuf, source: Errno },
+    /// Several files need attention.
+    #[error("{} things stand in the way: {}", .problems.len(), .problems.join("; "))]
+    Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String> },
+    /// The context file contradicts itself.
+    #[error("the context file is inconsistent: {what}")]
+    Inconsistent { what: String },
+}
+
+impl Classified for PlanError {
+    fn class(&self) -> Class {
+        match self {
+            PlanError::IdTaken { .. } => Class::Temp,
+            PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
+            PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
+            PlanError::Machine { .. } => Class::Env,
+            PlanError::Open { .. } => Class::Args,
+            PlanError::Several { class, .. } => *class,
+        }
+    }
+
+    fn errno(&self) -> Option<i32> {
+        Some(match self {
+            PlanError::IdTaken { .. } => libc::EBUSY,
+            PlanError::IdForbidden => libc::EPERM,
+            PlanError::Lineage { .. } | PlanError::Inconsistent { .. } => libc::EINVAL,
+            PlanError::Machine { .. } => CR_EBADARCH,
+            PlanError::Descriptors { .. } => libc::EMFILE,
+            PlanError::NoStandard { .. } => libc::EBADF,
+            PlanError::NoRoom { .. } => libc::ENOMEM,
+            PlanError::Open { source, .. } => *source as i32,
+            PlanError::Several { code, .. } => *code,
+        })
+    }
+
+    fn subject(&self) -> Subject {
+        match self {
+            PlanError::IdTaken { id, .. } => Subject::pid(*id),
+            PlanError::Lineage { pid, .. } => Subject::pid(*pid),
+            PlanError::Open { path, .. } => Subject::path(path),
+            PlanError::NoStandard { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
+            PlanError::IdForbidden
+            | PlanError::Machine { .. }
+            | PlanError::Descriptors { .. }
+            | PlanError::NoRoom { .. }
+            | PlanError::Several { .. }
+            | PlanError::Inconsistent { .. } => Subject::default(),
+        }
+    }
+
+    fn remedy(&self) -> Option<String> {
+        match self {
+            PlanError::IdTaken { .. } => Some("wait until it is free, or restart with new ids: --no-restore-pid".into()),
+            PlanError::IdForbidden => Some("run as root, or restart with new ids: --no-restore-pid".into()),
+            PlanError::Lineage { .. } => Some("leave out --restore-sid and --restore-pgid".into()),
+            PlanError::Machine { .. } => Some("restart on a machine with the same kernel and a processor that has the same features".into()),
+            PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
+            PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
+            PlanError::Open { .. } => Some("check the name of the context file".into()),
+            PlanError::Several { remedy, .. } => remedy.clone(),
+            PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => None,
+        }
+    }
+}

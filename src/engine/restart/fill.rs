@@ -1,0 +1,355 @@
+//! *fill*: page contents from the context file into objects and address spaces.
+//!
+//! Relies on `image` for verified blocks. From a seekable file several threads fill at once; from a pipe blocks come in the order in which
+//! they are needed. A child's pages that equal its parent's came with the fork; what the child no longer had is dropped again.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::build::{Objects, writes};
+use super::load::Pages;
+use super::plan::{Plan, maps_file};
+use super::raise::Raised;
+use crate::engine::observe::Observer;
+use crate::error::{At, Failure, Stage};
+use crate::image::{Area, Backing, Block, MmId, Reader, RunKind, Snapshot, Space};
+use crate::resource::KindError;
+use crate::resource::memory::{area, special};
+use crate::sys::{Errno, procvm};
+use crate::tracee::{Batch, Scratch, memory};
+
+const PAGE: u64 = 4096;
+
+/// Runs of pages, ascending once sorted: first page, count.
+type PageRuns = Vec<(u64, u64)>;
+
+/// The filling of one job.
+pub struct Fill<'a> {
+    snapshot: &'a Snapshot,
+    pages: &'a mut Pages,
+    observer: &'a mut dyn Observer,
+    /// Which pages each filled address space had.
+    filled: HashMap<MmId, PageRuns>,
+    /// The block after the last one that was wanted, when reading a stream.
+    ahead: Option<(Block, Vec<u8>)>,
+    done: u64,
+}
+
+/// Where the pages of one space go.
+enum Sink<'a> {
+    /// A file.
+    File(&'a File),
+    /// Memory of a process, at this distance from the page's own address.
+    Memory { pid: i32, shift: u64, parent: Option<i32>, inherited: &'a [(u64, u64)], private_files: &'a [(u64, u64)] },
+}
+
+impl<'a> Fill<'a> {
+    /// Prepares to fill from `pages`.
+    pub fn new(snapshot: &'a Snapshot, pages: &'a mut Pages, observer: &'a mut dyn Observer) -> Fill<'a> {
+        Fill { snapshot, pages, observer, filled: HashMap::new(), ahead: None, done: 0 }
+    }
+
+    /// Fills every object that travels with its contents. `seed` has the shared memory parked.
+    pub fn objects(&mut self, objects: &Objects, plan: &Plan, seed: i32) -> Result<(), Failure> {
+        for (id, object) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
+            let shared = plan.parked.get(&id).copied();
+            let built = &objects.built[id as usize];
+            let file = match (shared, built.contents) {
+                (None, Some(position)) => Some(duplicate(&built.descriptors[position]).at(Stage::Fill)?),
+                (Some(_), _) => None,
+                // The kind found that the contents are not needed on this machine.
+                (None, None) => None,
+            };
+            let sink = match (&file, shared) {
+                (Some(file), _) => Some(Sink::File(file)),
+                (None, Some(shift)) => Some(Sink::Memory { pid: seed, shift, parent: None, inherited: &[], private_files: &[] }),
+                (None, None) => None,
+            };
+            self.space(Space::Object(id), sink.as_ref())?;
+        }
+        Ok(())
+    }
+
+    /// Maps and fills an address space in `raised`. `from` is the address space it was copied from, and a process that has it.
+    pub fn memory(
+        &mut self,
+        id: MmId,
+        from: Option<(MmId, i32)>,
+        raised: &mut Raised,
+        scratch: &Scratch,
+        plan: &Plan,
+        objects: &Objects,
+    ) -> Result<(), Failure> {
+        let areas = &self.snapshot.memories[id as usize].areas;
+        let before: &[Area] = from.map_or(&[], |(parent, _)| &self.snapshot.memories[parent as usize].areas);
+        let inherited: Vec<&Area> = areas.iter().filter(|area| before.iter().any(|have| inherits(area, have))).collect();
+        let mut batch = Batch::new();
+        for area in before.iter().filter(|have| !inherited.iter().any(|area| inherits(area, have)) && !matches!(have.backing, Backing::Special(_))) {
+            batch.call("unmap memory", libc::SYS_munmap, [area.start.into(), area.bytes().into()]);
+        }
+        place_special(areas, raised, plan, &mut batch).at(Stage::Fill)?;
+        for area in areas.iter().filter(|area| !inherited.iter().any(|have| have.start == area.start)) {
+            map(self.snapshot, area, plan, objects, &mut batch);
+        }
+        scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
+
+        let ranges: PageRuns = inherited.iter().map(|area| (area.start, area.end)).collect();
+        let private_files: PageRuns =
+            areas.iter().filter(|area| !area.shared && matches!(area.backing, Backing::Object { .. })).map(|area| (area.start, area.end)).collect();
+        let sink = Sink::Memory {
+            pid: raised.pid,
+            shift: 0,
+            parent: from.map(|(_, pid)| pid),
+            inherited: &ranges,
+            private_files: &private_files,
+        };
+        let had = self.space(Space::Memory(id), Some(&sink))?;
+        if let Some((parent, _)) = from {
+            let mut batch = Batch::new();
+            let parent_had = self.filled.get(&parent).map_or(&[] as &[_], Vec::as_slice);
+            for (start, end) in dropped(parent_had, &had, &ranges) {
+                batch.call("drop pages", libc::SYS_madvise, [start.into(), (end - start).into(), libc::MADV_DONTNEED.into()]);
+            }
+            if !batch.is_empty() {
+                scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
+            }
+        }
+        self.filled.insert(id, had);
+        Ok(())
+    }
+
+    /// Reads the file to its end, where a stream is checked as a whole. Returns how many bytes of pages were put back.
+    pub fn finish(mut self) -> Result<u64, Failure> {
+        if !self.pages.reader().is_seekable() {
+            if self.ahead.is_some() {
+                return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
+            }
+            let mut data = Vec::new();
+            if self.pages.reader().next_block(&mut data).at(Stage::Fill)?.is_some() {
+                return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
+            }
+        }
+        Ok(self.done)
+    }
+
+    /// Fills one space; without a sink its blocks are only passed over. Returns which pages it had, sorted.
+    fn space(&mut self, space: Space, sink: Option<&Sink<'_>>) -> Result<PageRuns, Failure> {
+        let mut runs = if self.pages.reader().is_seekable() {
+            match sink {
+                Some(sink) => self.seek(space, sink)?,
+                None => PageRuns::new(),
+            }
+        } else {
+            self.stream(space, sink)?
+        };
+        runs.sort_unstable();
+        Ok(runs)
+    }
+
+    fn stream(&mut self, space: Space, sink: Option<&Sink<'_>>) -> Result<PageRuns, Failure> {
+        let mut runs = PageRuns::new();
+        loop {
+            let (block, data) = match self.ahead.take() {
+                Some(ahead) => ahead,
+                None => {
+                    let mut data = Vec::new();
+                    match self.pages.reader().next_block(&mut data).at(Stage::Fill)? {
+                        Some(block) => (block, data),
+                        None => return Ok(runs),
+                    }
+                }
+            };
+            if block.space != space {
+                self.ahead = Some((block, data));
+                return Ok(runs);
+            }
+            if let Some(sink) = sink {
+                put(&block, &data, sink).at(Stage::Fill)?;
+            }
+            self.done += data.len() as u64;
+            runs.extend(block.runs.iter().map(|run| (run.page, u64::from(run.count))));
+            self.observer.progress(self.done, 0);
+        }
+    }
+
+    fn seek(&mut self, space: Space, sink: &Sink<'_>) -> Result<PageRuns, Failure> {
+        let reader: &Reader = self.pages.reader();
+        let entries = reader.blocks_of(space);
+        let next = AtomicUsize::new(0);
+        let collected = Mutex::new((PageRuns::new(), 0u64));
+        let work = || -> Result<(), Failure> {
+            let mut data = Vec::new();
+            while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let block = reader.read_block(entry, &mut data).at(Stage::Fill)?;
+                if let Err(failure) = put(&block, &data, sink).at(Stage::Fill) {
+                    next.store(usize::MAX / 2, Ordering::Relaxed);
+                    return Err(failure);
+                }
+                let mut collected = collected.lock().expect("no reader panics");
+                collected.0.extend(block.runs.iter().map(|run| (run.page, u64::from(run.count))));
+                collected.1 += data.len() as u64;
+            }
+            Ok(())
+        };
+        let helpers = if entries.len() < 4 { 0 } else { crate::sys::processors().min(8) - 1 };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            helpers.into_iter().fold(own, |result, helper| result.and(helper.join().expect("no reader panics")))
+        })?;
+        let (runs, bytes) = collected.into_inner().expect("no reader panics");
+        self.done += bytes;
+        self.observer.progress(self.done, 0);
+        Ok(runs)
+    }
+}
+
+/// Whether a freshly forked child has `area` already, because its parent has it.
+fn inherits(area: &Area, have: &Area) -> bool {
+    let special = matches!(area.backing, Backing::Special(_));
+    let kept = |flag: &str| area.has(flag) == have.has(flag);
+    !special
+        && (area.start, area.end, area.shared, area.page_bytes) == (have.start, have.end, have.shared, have.page_bytes)
+        && area.backing == have.backing
+        && ["gd", "nr", "ht", "dp", "mw"].into_iter().all(kept)
+        && (!area.shared || area.prot == have.prot)
+}
+
+/// The special areas go where the job had them. What the job did not have waits in the parking place until the process is finished.
+fn place_special(areas: &[Area], raised: &mut Raised, plan: &Plan, batch: &mut Batch) -> Result<(), super::PlanError> {
+    let saved = special::group(areas);
+    let mut wanted = saved.clone();
+    let mut at = plan.vdso_parking;
+    for (name, start, end) in &raised.special {
+        if !saved.iter().any(|have| have.0 == *name) {
+            wanted.push((name.clone(), at, at + (end - start)));
+        }
+        at += end - start;
+    }
+    // By way of the upper half of the parking room, which nobody stays in.
+    const HALF: u64 = 512 << 10;
+    let (moves, unmapped) =
+        special::moves(&raised.special, &wanted, plan.vdso_parking + HALF).map_err(|what| super::PlanError::Machine { what })?;
+    special::apply(&moves, &unmapped, batch);
+    raised.special = wanted;
+    Ok(())
+}
+
+fn map(snapshot: &Snapshot, area: &Area, plan: &Plan, objects: &Objects, batch: &mut Batch) {
+    let from = match &area.backing {
+        Backing::Special(_) => return,
+        Backing::Anonymous => area::From::Nothing,
+        Backing::Object { object, .. } => match maps_file(snapshot, &area.backing) {
+            Some(file) => area::From::Descriptor(objects.file_of(file, writes(area)).unwrap_or(-1)),
+            None => area::From::Parked(plan.parked[object]),
+        },
+    };
+    area::map(area, from, batch);
+}
+
+/// What the parent had inside inherited areas and the child has not: address ranges.
+fn dropped(parent: &[(u64, u64)], child: &[(u64, u64)], inherited: &[(u64, u64)]) -> Vec<(u64, u64)> {
+    let mut ranges = Vec::new();
+    let mut rest = child.iter().copied().peekable();
+    for &(page, count) in parent {
+        let mut at = page;
+        while at < page + count {
+            while rest.peek().is_some_and(|run| run.0 + run.1 <= at) {
+                rest.next();
+            }
+            let gap_end = rest.peek().map_or(u64::MAX, |run| run.0).min(page + count);
+            if at < gap_end {
+                ranges.push((at * PAGE, gap_end * PAGE));
+            }
+            at = rest.peek().filter(|run| run.0 <= gap_end).map_or(gap_end, |run| run.0 + run.1).max(gap_end);
+        }
+    }
+    let cut = |&(start, end): &(u64, u64)| {
+        inherited.iter().map(move |area| (start.max(area.0), end.min(area.1))).filter(|range| range.0 < range.1)
+    };
+    ranges.iter().flat_map(cut).collect()
+}
+
+fn covers(ranges: &[(u64, u64)], address: u64) -> bool {
+    let after = ranges.partition_point(|range| range.0 <= address);
+    after > 0 && address < ranges[after - 1].1
+}
+
+/// Puts one block where it belongs.
+fn put(block: &Block, data: &[u8], sink: &Sink<'_>) -> Result<(), KindError> {
+    match sink {
+        Sink::File(file) => {
+            let mut rest = data;
+            for run in block.runs.iter().filter(|run| run.kind == RunKind::Data) {
+                let (now, later) = rest.split_at(bytes_of(run.count));
+                file.write_all_at(now, run.page * PAGE).map_err(|error| {
+                    KindError::host("write the contents of a file", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
+                })?;
+                rest = later;
+            }
+            Ok(())
+        }
+        Sink::Memory { pid, shift, parent, inherited, private_files } => {
+            let data_runs: Vec<(u64, usize)> =
+                block.runs.iter().filter(|run| run.kind == RunKind::Data).map(|run| (run.page * PAGE + shift, bytes_of(run.count))).collect();
+            if procvm::write_many(*pid, &data_runs, data) != Ok(data.len()) {
+                let mut rest = data;
+                for (address, bytes) in data_runs {
+                    let (now, later) = rest.split_at(bytes);
+                    memory::write(*pid, address, now)?;
+                    rest = later;
+                }
+            }
+            for run in block.runs.iter().filter(|run| run.kind != RunKind::Data) {
+                let address = run.page * PAGE;
+                let here = covers(inherited, address);
+                match (run.kind, parent) {
+                    (RunKind::Same, Some(parent)) if !here => copy(*parent, *pid, address, bytes_of(run.count))?,
+                    (RunKind::Zero, _) if here || covers(private_files, address) => {
+                        memory::write(*pid, address, &vec![0; bytes_of(run.count)])?;
+                    }
+                    _ => {}
+                }
+            }
+            Ok(())
+        }
+    }
+}
+
+fn copy(from: i32, to: i32, address: u64, bytes: usize) -> Result<(), KindError> {
+    let mut buffer = vec![0; bytes];
+    memory::read(from, address, &mut buffer)?;
+    Ok(memory::write(to, address, &buffer)?)
+}
+
+fn bytes_of(pages: u32) -> usize {
+    pages as usize * 4096
+}
+
+fn duplicate(fd: &impl AsFd) -> Result<File, KindError> {
+    let copy = fd.as_fd().try_clone_to_owned();
+    copy.map(File::from).map_err(|error| KindError::host("duplicate a descriptor", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn pages_that_only_the_parent_has_are_dropped_from_inherited_areas() {
+        let parent = [(1, 4), (10, 2)];
+        for (child, expected) in [
+            (vec![(1, 4), (10, 2)], vec![]),
+            (vec![], vec![(0x1000, 0x5000), (0xa000, 0xc000)]),
+            (vec![(2, 1), (11, 1)], vec![(0x1000, 0x2000), (0x3000, 0x5000), (0xa000, 0xb000)]),
+            (vec![(0, 2), (4, 8)], vec![(0x2000, 0x4000)]),
+        ] {
+            assert_eq!(dropped(&parent, &child, &[(0, 0x100_0000)]), expected, "{child:?}");
+        }
+        assert_eq!(dropped(&parent, &[], &[(0x2000, 0x3000)]), [(0x2000, 0x3000)]);
+    }
+}

@@ -1,0 +1,83 @@
+//! The restart: load, plan, build, raise and fill, bind, release.
+//!
+//! Reads like a table of contents. Until the release any failure kills every stub, and nothing is left behind.
+
+mod bind;
+mod build;
+mod error;
+mod fill;
+mod load;
+mod plan;
+mod raise;
+mod space;
+mod table;
+
+use std::time::Instant;
+
+pub use error::PlanError;
+
+use super::note::Notes;
+use super::observe::{Observer, RestartReport};
+use super::request::RestartRequest;
+use crate::error::{At, Failure, Stage};
+use crate::image::State;
+use crate::sys::process;
+
+/// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`].
+pub fn restart(request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
+    let mut notes = Notes::default();
+    let result = run(request, observer, &mut notes);
+    notes.take().into_iter().for_each(|message| observer.message(message));
+    result
+}
+
+fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes) -> Result<RestartReport, Failure> {
+    let begun = Instant::now();
+    observer.stage(Stage::Load);
+    let mut pages = load::open(&request.source)?;
+    let snapshot = pages.snapshot().clone();
+
+    observer.stage(Stage::Plan);
+    let plan = plan::plan(&snapshot, request, notes)?;
+
+    observer.stage(Stage::Build);
+    let built = build::build(&snapshot, &plan, notes)?;
+
+    observer.stage(Stage::Raise);
+    let mut fill = fill::Fill::new(&snapshot, &mut pages, observer);
+    fill.objects(&built)?;
+    let mut job = raise::raise(&snapshot, &plan, &built, &mut fill, notes)?;
+    let page_bytes = fill.finish()?;
+
+    observer.stage(Stage::Bind);
+    bind::bind(&snapshot, &plan, &built, &mut job, notes)?;
+
+    observer.stage(Stage::Release);
+    let report = RestartReport {
+        lead: plan.lead(&snapshot).map(|index| job.pid_of(index)),
+        pids: snapshot.processes.iter().enumerate().map(|(index, saved)| (saved.pid, job.pid_of(index))).collect(),
+        threads: job.n_threads(),
+        page_bytes,
+        ..RestartReport::default()
+    };
+    release(job, &snapshot.processes, request.signal)?;
+    let total_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Ok(RestartReport { total_us, ..report })
+}
+
+/// Lets the job go on: stopped processes stay stopped unless a signal was asked for.
+fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>) -> Result<(), Failure> {
+    for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
+        let signal = match (signal, saved.state) {
+            (Some(signal), _) => Some(signal),
+            (None, State::Stopped(stop)) => Some(stop),
+            (None, State::Running | State::Zombie(_)) => None,
+        };
+        // The process is stopped by ptrace: the signal waits until it is let go.
+        if let Some(signal) = signal {
+            let error = |errno| crate::resource::KindError::host(format!("send signal {signal}"), errno);
+            process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
+        }
+    }
+    job.release()
+}

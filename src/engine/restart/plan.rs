@@ -1,0 +1,284 @@
+//! *plan*: every decision of a restart, taken before anything exists.
+//!
+//! Relies on the snapshot, the request and what `/proc` says about this machine. Changes nothing. All complaints of the kinds are
+//! reported together.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::PlanError;
+use super::space::find_room;
+use crate::engine::note::Notes;
+use crate::engine::origin;
+use crate::engine::request::RestartRequest;
+use crate::error::{At, Class, Classified, Failure, Stage, Subject};
+use crate::image::{Backing, ObjectId, Scope, Snapshot, State};
+use crate::policy::relocate::Relocations;
+use crate::resource::memory::shared::{self, SharedMemoryV1};
+use crate::resource::{KindError, Plan as KindPlan, file_kind, task_kind};
+use crate::sys::process::has_capability;
+use crate::tracee::Scratch;
+
+/// Who makes a process, and what its parent is then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// The first stub, as a sibling: its parent is the restarter.
+    Restarter,
+    /// The first stub, as a child: its parent is init once the first stub has gone.
+    Init,
+    /// An earlier process of the job, its parent.
+    Parent(usize),
+    /// An earlier process of the job, as a sibling: they share something that only cloning can share.
+    Sibling(usize),
+}
+
+/// Every decision of a restart.
+pub struct Plan {
+    /// Processes and threads get their saved ids.
+    pub restore_pid: bool,
+    /// Processes get their saved groups.
+    pub restore_pgid: bool,
+    /// Processes get their saved sessions.
+    pub restore_sid: bool,
+    /// Who makes each process.
+    pub makers: Vec<Maker>,
+    /// Address of the scratch, free in every process.
+    pub scratch: u64,
+    /// Address where the vdso waits while areas are mapped.
+    pub vdso_parking: u64,
+    /// Where shared memory is parked.
+    pub parked: HashMap<ObjectId, u64>,
+    /// All of the above: what stubs keep until they are finished.
+    pub room: (u64, u64),
+    /// Path rules.
+    pub relocations: Relocations,
+}
+
+impl Plan {
+    /// The process whose end the restarter waits for: the eldest whose parent it becomes.
+    pub fn lead(&self, snapshot: &Snapshot) -> Option<usize> {
+        let alive = |index: &usize| !matches!(snapshot.processes[*index].state, State::Zombie(_));
+        (0..self.makers.len()).filter(alive).find(|index| self.is_child_of_restarter(*index))
+    }
+
+    fn is_child_of_restarter(&self, index: usize) -> bool {
+        match self.makers[index] {
+            Maker::Restarter => true,
+            Maker::Sibling(other) => self.is_child_of_restarter(other),
+            Maker::Init | Maker::Parent(_) => false,
+        }
+    }
+
+    /// Where a saved path is now.
+    pub fn path(&self, saved: &Path) -> PathBuf {
+        self.relocations.apply(saved)
+    }
+}
+
+/// Takes every decision, or says everything that stands in the way.
+pub fn plan(snapshot: &Snapshot, request: &RestartRequest, notes: &mut Notes) -> Result<Plan, Failure> {
+    let relocations = Relocations::new(&request.relocations);
+    check_machine(snapshot).at(Stage::Plan)?;
+    if request.restore_pid {
+        check_ids(snapshot, request).at(Stage::Plan)?;
+    }
+    check_kinds(snapshot, &relocations, notes)?;
+    let restore_pgid = request.restore_pgid || request.restore_pid && request.restore_sid;
+    if restore_pgid && !request.restore_pgid {
+        notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
+    }
+    let (scratch, vdso_parking, parked, room) = lay_out(snapshot).at(Stage::Plan)?;
+    Ok(Plan {
+        restore_pid: request.restore_pid,
+        restore_pgid,
+        restore_sid: request.restore_sid,
+        makers: makers(snapshot).at(Stage::Plan)?,
+        scratch,
+        vdso_parking,
+        parked,
+        room,
+        relocations,
+    })
+}
+
+/// The vdso must be this kernel's: programs hold addresses inside it. The processor must have what the job's registers hold.
+fn check_machine(snapshot: &Snapshot) -> Result<(), PlanError> {
+    let here = origin::here();
+    let saved = &snapshot.origin;
+    if saved.xcr0 & !here.xcr0 != 0 {
+        let what = format!("the processor lacks extended state {:#x}", saved.xcr0 & !here.xcr0);
+        return Err(PlanError::Machine { what });
+    }
+    if snapshot.vdso.is_empty() {
+        return Ok(());
+    }
+    // Headers, symbols and notes fill the first page; the code behind them is patched for each processor.
+    let compared = snapshot.vdso.len().min(4096);
+    match own_vdso() {
+        Some(own) if own.len() == snapshot.vdso.len() && own[..compared] == snapshot.vdso[..compared] => Ok(()),
+        Some(_) | None => {
+            let what = format!("the vdso of kernel {} is not that of kernel {}", here.kernel, saved.kernel);
+            Err(PlanError::Machine { what })
+        }
+    }
+}
+
+fn own_vdso() -> Option<Vec<u8>> {
+    use std::os::unix::fs::FileExt;
+    let (start, end) = own_areas().into_iter().find(|area| area.2.ends_with("[vdso]")).map(|area| (area.0, area.1))?;
+    let mut bytes = vec![0; usize::try_from(end - start).ok()?];
+    std::fs::File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, start).ok()?;
+    Some(bytes)
+}
+
+fn own_areas() -> Vec<(u64, u64, String)> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let parse = |line: &str| {
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?, line.to_owned()))
+    };
+    maps.lines().filter_map(parse).collect()
+}
+
+/// No id of the job may be in use, and we must be allowed to choose ids.
+fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanError> {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_CHECKPOINT_RESTORE: u32 = 40;
+    for process in &snapshot.processes {
+        check_free("process id", process.pid)?;
+        for thread in process.threads.iter().filter(|thread| thread.tid != process.pid) {
+            check_free("thread id", thread.tid)?;
+        }
+        let is_ours = |id: i32| snapshot.processes.iter().any(|other| other.pid == id);
+        if request.restore_sid && !is_ours(process.sid) {
+            check_free("session", process.sid)?;
+        }
+        if request.restore_pgid && !is_ours(process.pgid) {
+            check_free("process group", process.pgid)?;
+        }
+    }
+    if has_capability(CAP_CHECKPOINT_RESTORE) || has_capability(CAP_SYS_ADMIN) { Ok(()) } else { Err(PlanError::IdForbidden) }
+}
+
+fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
+    let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else { return Ok(()) };
+    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let state = if line("State:").is_some_and(|state| state.starts_with('Z')) {
+        format!(", which has ended and waits for its parent {}", line("PPid:").unwrap_or("?"))
+    } else {
+        String::new()
+    };
+    let by = match line("Tgid:") {
+        Some(group) if group != id.to_string() => format!("a thread of process {group} ({})", line("Name:").unwrap_or("?")),
+        Some(_) | None => format!("process {id} ({}){state}", line("Name:").unwrap_or("?")),
+    };
+    Err(PlanError::IdTaken { what, id, by: Some(by) })
+}
+
+/// Asks every kind about everything; one complaint is reported as it is, several together.
+fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, notes: &mut Notes) -> Result<(), Failure> {
+    let path = |saved: &Path| relocations.apply(saved);
+    let mut cx = KindPlan { snapshot, path: &path, warnings: Vec::new() };
+    let mut complaints: Vec<KindError> = Vec::new();
+    for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind != shared::TAG.kind) {
+        let checked = file_kind(&object.record).and_then(|kind| kind.plan((id, object), &mut cx));
+        complaints.extend(checked.err());
+        notes.warn_all(&Subject::path(&object.path), std::mem::take(&mut cx.warnings));
+    }
+    for process in &snapshot.processes {
+        let records = process.records.iter().chain(process.threads.iter().flat_map(|thread| &thread.records));
+        for record in records {
+            let checked = task_kind(record).and_then(|kind| kind.plan(record, &mut cx));
+            complaints.extend(checked.err().filter(|new| !complaints.iter().any(|have| have.to_string() == new.to_string())));
+        }
+        notes.warn_all(&Subject::pid(process.pid), std::mem::take(&mut cx.warnings));
+    }
+    match complaints.len() {
+        0 => Ok(()),
+        1 => Err(complaints.remove(0)).at(Stage::Plan),
+        _ => Err(several(&complaints)).at(Stage::Plan),
+    }
+}
+
+fn several(complaints: &[KindError]) -> PlanError {
+    let worst = complaints.iter().max_by_key(|error| error.class()).expect("there are several");
+    let whole = |error: &KindError| match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    PlanError::Several {
+        class: worst.class(),
+        code: worst.errno().unwrap_or(match worst.class() {
+            Class::Env => libc::ENOENT,
+            Class::Args | Class::Temp | Class::Perm => libc::EINVAL,
+        }),
+        problems: complaints.iter().map(whole).collect(),
+        remedy: worst.remedy(),
+    }
+}
+
+/// Chooses addresses that are free in every process, and in ourselves, from whom the first stub is forked.
+#[allow(clippy::type_complexity, reason = "the parts of one layout")]
+fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>, (u64, u64)), PlanError> {
+    const VDSO_ROOM: u64 = 1 << 20;
+    const APART: u64 = 2 << 20;
+    let align = |bytes: u64| bytes.next_multiple_of(APART) + APART;
+    let mut shared_memory = Vec::new();
+    for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind == shared::TAG.kind) {
+        let state: SharedMemoryV1 =
+            object.record.decode(shared::TAG).map_err(|error| PlanError::Inconsistent { what: error.to_string() })?;
+        // Huge pages of 1 GiB want addresses of that alignment.
+        shared_memory.push((id, state.bytes, state.page_bytes.max(APART)));
+    }
+    let scratch_room = align(Scratch::footprint(Scratch::LARGE)) + align(VDSO_ROOM);
+    let bytes = shared_memory.iter().fold(scratch_room, |sum, (_, bytes, page)| sum + bytes.next_multiple_of(*page) + 2 * page);
+    let own: Vec<(u64, u64)> = own_areas().into_iter().map(|area| (area.0, area.1)).collect();
+    let scratch = find_room(&snapshot.memories, &own, bytes).ok_or(PlanError::NoRoom { bytes })?;
+    let vdso_parking = scratch + align(Scratch::footprint(Scratch::LARGE));
+    let mut at = vdso_parking + align(VDSO_ROOM);
+    let mut parked = HashMap::new();
+    for (id, bytes, page) in shared_memory {
+        at = at.next_multiple_of(page);
+        parked.insert(id, at);
+        at += bytes.next_multiple_of(page) + page;
+    }
+    Ok((scratch, vdso_parking, parked, (scratch, at)))
+}
+
+/// Who makes whom. A parent outside the job becomes the restarter; an orphan of a group or session stays one.
+fn makers(snapshot: &Snapshot) -> Result<Vec<Maker>, PlanError> {
+    let mut makers: Vec<Maker> = Vec::with_capacity(snapshot.processes.len());
+    for (index, process) in snapshot.processes.iter().enumerate() {
+        let parent = snapshot.processes[..index].iter().position(|other| other.pid == process.ppid);
+        let natural = match parent {
+            Some(parent) => Maker::Parent(parent),
+            None if process.ppid == 1 && matches!(snapshot.scope, Scope::Group | Scope::Session) => Maker::Init,
+            None => Maker::Restarter,
+        };
+        makers.push(sharing_maker(snapshot, index, natural, &makers)?);
+    }
+    Ok(makers)
+}
+
+/// What is shared can only be shared by cloning one that has it: the parent, else a sibling.
+fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, makers: &[Maker]) -> Result<Maker, PlanError> {
+    let process = &snapshot.processes[index];
+    let shares = |other: usize| {
+        let other = &snapshot.processes[other];
+        process.memory.is_some() && (process.memory == other.memory || process.table == other.table)
+    };
+    match (0..index).find(|other| shares(*other)) {
+        None => Ok(natural),
+        Some(_) if matches!(natural, Maker::Parent(parent) if shares(parent)) => Ok(natural),
+        Some(other) if makers[other] == natural => Ok(Maker::Sibling(other)),
+        Some(_) => Err(PlanError::Lineage { pid: process.pid, what: "the memory or descriptors of process", id: process.ppid }),
+    }
+}
+
+/// Whether an area of the snapshot maps a file rather than parked shared memory.
+pub fn maps_file(snapshot: &Snapshot, backing: &Backing) -> Option<ObjectId> {
+    match backing {
+        Backing::Object { object, .. } if snapshot.objects[*object as usize].record.kind != shared::TAG.kind => Some(*object),
+        Backing::Object { .. } | Backing::Anonymous | Backing::Special(_) => None,
+    }
+}

@@ -1,0 +1,355 @@
+//! *raise*: processes come into being, with their ids, groups, sessions and memory; threads follow.
+//!
+//! Relies on stubs dying with us: any failure here leaves nothing behind. A process is mapped and filled before its children are made,
+//! so that they inherit its pages copy-on-write, as the job's own fork once did.
+
+use super::PlanError;
+use super::build::{Objects, settle};
+use super::fill::Fill;
+use super::plan::{Maker, Plan};
+use crate::engine::note::Notes;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Process, Snapshot, State};
+use crate::resource::memory::{shared, special};
+use crate::sys::{Errno, process};
+use crate::tracee::stub::{self, Birth};
+use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError};
+
+/// A process being restored.
+pub struct Raised {
+    /// Its id now.
+    pub pid: i32,
+    /// Its threads, the leader first; empty in a zombie.
+    pub threads: Vec<Stopped>,
+    /// Where its special areas are now.
+    pub special: Vec<(String, u64, u64)>,
+}
+
+impl Raised {
+    /// Whether it is a process rather than a zombie.
+    pub fn is_alive(&self) -> bool {
+        !self.threads.is_empty()
+    }
+}
+
+/// The job while it is restored. Dropping it kills every stub.
+pub struct Job {
+    /// Processes in the order of the snapshot.
+    pub processes: Vec<Raised>,
+    /// The scratch that every stub has.
+    pub scratch: Scratch,
+}
+
+impl Job {
+    /// The id that a process has now.
+    pub fn pid_of(&self, index: usize) -> i32 {
+        self.processes[index].pid
+    }
+
+    /// Number of threads.
+    pub fn n_threads(&self) -> usize {
+        self.processes.iter().map(|process| process.threads.len()).sum()
+    }
+
+    /// Lets every task go. Running on success.
+    pub fn release(self) -> Result<(), Failure> {
+        for mut stopped in self.processes.into_iter().flat_map(|process| process.threads) {
+            stopped.set_ending(Ending::Release);
+            match stopped.release() {
+                // Somebody killed it the moment it ran: its parent will see.
+                Ok(()) | Err(TraceeError::Gone { .. }) => {}
+                Err(error) => return Err(error).at(Stage::Release),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Makes all processes and threads, with their memory filled. Nobody runs yet.
+pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
+    let filtered = snapshot.processes.iter().flat_map(|process| &process.threads).any(|thread| {
+        thread.records.iter().any(|record| record.kind == "seccomp")
+    });
+    let (mut seed, scratch) = first_stub(snapshot, plan, filtered).at(Stage::Raise)?;
+    let mut special = own_special(seed.pid).at(Stage::Raise)?;
+    park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
+    fill.objects(objects, plan, seed.pid)?;
+    settle(snapshot, plan, objects, notes)?;
+    let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
+    for (index, saved) in snapshot.processes.iter().enumerate() {
+        let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
+        let raised = raising.process(index).at(Stage::Raise).map_err(about)?;
+        raising.processes.push(raised);
+        if !matches!(saved.state, State::Zombie(_)) && first_with_memory(snapshot, index) {
+            raising.memory(index, objects, fill)?;
+        }
+    }
+    if plan.restore_pgid {
+        raising.groups().at(Stage::Raise)?;
+    }
+    raising.threads()?;
+    raising.zombies().at(Stage::Raise)?;
+    let processes = raising.processes;
+    end_first_stub(seed).at(Stage::Raise)?;
+    Ok(Job { processes, scratch })
+}
+
+/// Whether this process is the first of those that share its address space: it maps and fills it.
+pub fn first_with_memory(snapshot: &Snapshot, index: usize) -> bool {
+    let memory = snapshot.processes[index].memory;
+    memory.is_some() && snapshot.processes[..index].iter().all(|other| other.memory != memory)
+}
+
+/// Makes the first stub. An id of the job that it gets by chance is given back.
+fn first_stub(snapshot: &Snapshot, plan: &Plan, suspend_seccomp: bool) -> Result<(Stopped, Scratch), TraceeError> {
+    let wanted = |pid: i32| {
+        plan.restore_pid && snapshot.processes.iter().any(|saved| saved.pid == pid || saved.pgid == pid || saved.sid == pid || saved.threads.iter().any(|thread| thread.tid == pid))
+    };
+    let mut unlucky = Vec::new();
+    let found = loop {
+        let made = match stub::seed(plan.scratch, suspend_seccomp) {
+            Err(TraceeError::Request { source: Errno::EPERM, .. }) if suspend_seccomp => stub::seed(plan.scratch, false),
+            made => made,
+        };
+        match made {
+            Ok((seed, scratch)) if wanted(seed.pid) => unlucky.push((seed, scratch)),
+            other => break other,
+        }
+    };
+    unlucky.into_iter().try_for_each(|(seed, _)| end_first_stub(seed))?;
+    found
+}
+
+/// Ends a stub of ours and reaps it, so that its id is free and its children have another parent.
+fn end_first_stub(seed: Stopped) -> Result<(), TraceeError> {
+    let pid = seed.pid;
+    drop(seed);
+    loop {
+        match process::wait_all(pid) {
+            Ok((_, status)) if libc::WIFSTOPPED(status) => {}
+            Ok(_) | Err(Errno::ECHILD) => return Ok(()),
+            Err(errno) => return Err(TraceeError::request("wait for the first stub", pid, errno)),
+        }
+    }
+}
+
+fn own_special(pid: i32) -> Result<Vec<(String, u64, u64)>, TraceeError> {
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).map_err(|_| TraceeError::Gone { tid: pid })?;
+    let parse = |line: &str| {
+        let name = line.split_whitespace().nth(5).filter(|name| name.starts_with("[v") && *name != "[vsyscall]")?;
+        let (start, end) = line.split_once(' ')?.0.split_once('-')?;
+        Some((name.to_owned(), u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?))
+    };
+    Ok(maps.lines().filter_map(parse).collect())
+}
+
+/// In the first stub: shared memory is made where it will be parked, and the special areas step out of every process's way.
+fn park(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    seed: &mut Stopped,
+    scratch: &Scratch,
+    special: &mut Vec<(String, u64, u64)>,
+) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    for (id, address) in &plan.parked {
+        let state = snapshot.objects[*id as usize].record.decode(shared::TAG).expect("decoded by the plan");
+        shared::park(&state, *address, &mut batch);
+    }
+    let mut at = plan.vdso_parking;
+    let mut moves = Vec::new();
+    for (_, start, end) in special.iter_mut() {
+        let bytes = *end - *start;
+        moves.push(special::Move { from: *start, bytes, to: at });
+        (*start, *end) = (at, at + bytes);
+        at += bytes;
+    }
+    special::apply(&moves, &[], &mut batch);
+    scratch.run(seed, &batch).map(drop)
+}
+
+struct Raising<'a> {
+    snapshot: &'a Snapshot,
+    plan: &'a Plan,
+    scratch: &'a Scratch,
+    seed: &'a mut Stopped,
+    seed_special: Vec<(String, u64, u64)>,
+    processes: Vec<Raised>,
+}
+
+impl Raising<'_> {
+    /// Makes one process; it is a copy of its maker.
+    fn process(&mut self, index: usize) -> Result<Raised, crate::resource::KindError> {
+        let saved = &self.snapshot.processes[index];
+        let (maker, sibling) = match self.plan.makers[index] {
+            Maker::Restarter => (None, true),
+            Maker::Init => (None, false),
+            Maker::Parent(parent) => (Some(parent), false),
+            Maker::Sibling(other) => (Some(other), true),
+        };
+        let shares = |pick: fn(&Process) -> Option<u32>| {
+            maker.is_some_and(|maker| pick(saved).is_some() && pick(saved) == pick(&self.snapshot.processes[maker]))
+        };
+        let birth = Birth {
+            sibling,
+            share_memory: shares(|process| process.memory),
+            share_table: shares(|process| process.table),
+            share_fs: maker.is_some_and(|maker| saved.shares_fs_with == u32::try_from(maker).ok() || {
+                let other = &self.snapshot.processes[maker];
+                saved.shares_fs_with.is_some() && other.shares_fs_with == saved.shares_fs_with
+            }),
+            exit_signal: saved.exit_signal.max(0),
+            pid: self.plan.restore_pid.then_some(saved.pid),
+        };
+        let special = maker.map_or_else(|| self.seed_special.clone(), |maker| self.processes[maker].special.clone());
+        let leader = self.born(index, maker, birth)?;
+        Ok(Raised { pid: leader.pid, threads: vec![leader], special })
+    }
+
+    /// Makes a process in the right session: its own, its maker's, or that of a short-lived placeholder.
+    fn born(&mut self, index: usize, maker: Option<usize>, birth: Birth) -> Result<Stopped, crate::resource::KindError> {
+        let saved = &self.snapshot.processes[index];
+        let maker_session = maker.map(|maker| self.snapshot.processes[maker].sid);
+        let scratch = self.scratch;
+        let from = match maker {
+            Some(maker) => &mut self.processes[maker].threads[0],
+            None => &mut *self.seed,
+        };
+        let taken = |error: TraceeError| taken(error, saved.pid);
+        if !self.plan.restore_sid || maker_session == Some(saved.sid) {
+            return stub::spawn(from, scratch, birth).map_err(taken);
+        }
+        if saved.sid == saved.pid {
+            let mut leader = stub::spawn(from, scratch, birth).map_err(taken)?;
+            become_leader(&mut leader, scratch)?;
+            return Ok(leader);
+        }
+        if self.processes.iter().any(|other| other.pid == saved.sid) || self.snapshot.processes.iter().any(|other| other.pid == saved.sid) {
+            return Err(crate::resource::KindError::Unsupported {
+                what: format!("session {} of process {}, which its leader did not make it in,", saved.sid, saved.pid),
+                remedy: "leave out --restore-sid".into(),
+            });
+        }
+        // The session's leader has ended: a placeholder with its id makes the session, and the process in it.
+        let placeholder = Birth { pid: Some(saved.sid), share_memory: false, share_table: false, share_fs: false, ..birth };
+        let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(taken)?;
+        become_leader(&mut placeholder, scratch)?;
+        let made = stub::spawn(&mut placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
+        discard(placeholder);
+        made
+    }
+
+    /// Maps and fills the address space of a process that has just been made.
+    fn memory(&mut self, index: usize, objects: &Objects, fill: &mut Fill<'_>) -> Result<(), Failure> {
+        let inherits = match self.plan.makers[index] {
+            Maker::Parent(maker) | Maker::Sibling(maker) => self.snapshot.processes[maker].memory,
+            Maker::Restarter | Maker::Init => None,
+        };
+        let source = match self.plan.makers[index] {
+            Maker::Parent(maker) | Maker::Sibling(maker) => Some(self.processes[maker].pid),
+            Maker::Restarter | Maker::Init => None,
+        };
+        let raised = &mut self.processes[index];
+        let memory = self.snapshot.processes[index].memory.expect("only processes with memory are filled");
+        let about = Subject::pid(self.snapshot.processes[index].pid);
+        fill.memory(memory, inherits.zip(source), raised, self.scratch, self.plan, objects).map_err(|failure| failure.about(about))
+    }
+
+    /// Puts every process into its saved group. Leaders first; a group whose leader has ended is made by a placeholder.
+    fn groups(&mut self) -> Result<(), crate::resource::KindError> {
+        let group_of = |index: usize| self.snapshot.processes[index].pgid;
+        let is_member = |index: usize| self.snapshot.processes[index].sid != self.snapshot.processes[index].pid || !self.plan.restore_sid;
+        let members: Vec<usize> = (0..self.processes.len()).filter(|index| is_member(*index)).collect();
+        let mut placeholders = Vec::new();
+        let mut made: Vec<i32> = Vec::new();
+        for &index in &members {
+            let group = group_of(index);
+            if self.processes[index].pid == group {
+                set_group(&mut self.processes[index].threads[0], self.scratch, 0)?;
+                made.push(group);
+            }
+        }
+        for &index in &members {
+            let group = group_of(index);
+            let own_session_group = self.processes.iter().any(|process| process.pid == group);
+            if !made.contains(&group) && !own_session_group {
+                let birth = Birth { pid: Some(group), exit_signal: 0, ..Birth::default() };
+                let leader = &mut self.processes[index].threads[0];
+                let mut placeholder = stub::spawn(leader, self.scratch, birth).map_err(|error| taken(error, group))?;
+                set_group(&mut placeholder, self.scratch, 0)?;
+                placeholders.push(placeholder);
+                made.push(group);
+            }
+            if self.processes[index].pid != group {
+                set_group(&mut self.processes[index].threads[0], self.scratch, group)?;
+            }
+        }
+        placeholders.into_iter().for_each(discard);
+        Ok(())
+    }
+
+    fn threads(&mut self) -> Result<(), Failure> {
+        for (raised, saved) in self.processes.iter_mut().zip(&self.snapshot.processes) {
+            let ids: Vec<Option<i32>> =
+                saved.threads.iter().skip(1).map(|thread| self.plan.restore_pid.then_some(thread.tid)).collect();
+            if !ids.is_empty() {
+                let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
+                let threads = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids).at(Stage::Raise).map_err(about)?;
+                raised.threads.extend(threads);
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets those end that had ended, with the same status; their parents do not notice before they wait.
+    fn zombies(&mut self) -> Result<(), crate::resource::KindError> {
+        for (raised, saved) in self.processes.iter_mut().zip(&self.snapshot.processes) {
+            if let State::Zombie(status) = saved.state {
+                let mut stopped = raised.threads.remove(0);
+                name(&mut stopped, self.scratch, &saved.name)?;
+                stub::end(stopped, self.scratch, status)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn name(stopped: &mut Stopped, scratch: &Scratch, name: &str) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    let text = batch.string(name.as_bytes());
+    batch.attempt(libc::SYS_prctl, [libc::PR_SET_NAME.into(), text.into()]);
+    scratch.run(stopped, &batch).map(drop)
+}
+
+fn become_leader(stopped: &mut Stopped, scratch: &Scratch) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    batch.call::<0>("make a session", libc::SYS_setsid, []);
+    scratch.run(stopped, &batch).map(drop)
+}
+
+fn set_group(stopped: &mut Stopped, scratch: &Scratch, group: i32) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    batch.call("join the process group", libc::SYS_setpgid, [0i32.into(), group.into()]);
+    scratch.run(stopped, &batch).map(drop)
+}
+
+/// Ends a placeholder; whoever is its parent reaps it here, as its tracer.
+fn discard(placeholder: Stopped) {
+    let pid = placeholder.pid;
+    drop(placeholder);
+    while let Ok((_, status)) = process::wait_all(pid) {
+        if !libc::WIFSTOPPED(status) {
+            break;
+        }
+    }
+}
+
+fn taken(error: TraceeError, id: i32) -> crate::resource::KindError {
+    if stub::is_id_taken(&error) {
+        let what = PlanError::IdTaken { what: "process id", id, by: None }.to_string();
+        let what = what.trim_end_matches(" is in use").to_owned();
+        let remedy = "wait until it is free, or restart with new ids: --no-restore-pid".into();
+        return crate::resource::KindError::Taken { what, by: None, remedy };
+    }
+    error.into()
+}

@@ -1,0 +1,114 @@
+//! What only the tasks themselves can tell: one batch of calls in every process and every thread.
+//!
+//! Relies on frozen tasks. Every task is itself again afterwards, whatever happens; on failure the scratch memory is taken out too.
+
+use super::Seen;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Record, Snapshot, Thread};
+use crate::proc::ProcError;
+use crate::resource::memory::fields;
+use crate::resource::{AnyTaskKind, KindError, Later, PROCESS_KINDS, THREAD_KINDS, TaskProbe};
+use crate::tracee::freeze::{Frozen, FrozenProcess};
+use crate::tracee::{Answers, Batch, Row, Scratch, Stopped, TraceeError, arch};
+
+/// Most threads of a process that are asked at the same time.
+const MOST_SLOTS: usize = 64;
+
+/// Fills in the records of processes and threads, and the fields of address spaces.
+pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Result<(), Failure> {
+    for (index, one) in seen.iter().enumerate().filter(|(_, one)| !one.zombie) {
+        let process = &mut frozen.processes[one.position];
+        let asked = ask_process(one, process).at(Stage::Capture).map_err(|failure| failure.about(Subject::pid(one.pid)))?;
+        let described = &mut snapshot.processes[index];
+        described.records = asked.records;
+        described.threads = asked.threads;
+        if let Some(memory) = described.memory {
+            snapshot.memories[memory as usize].fields = fields::of(&one.stat, asked.brk);
+        }
+    }
+    Ok(())
+}
+
+struct Asked {
+    records: Vec<Record>,
+    threads: Vec<Thread>,
+    brk: u64,
+}
+
+fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
+    let slots = process.threads.len().min(MOST_SLOTS);
+    let scratch = Scratch::plant(&mut process.threads[0], slots, Scratch::SMALL, None)?;
+    let asked = ask_through(&scratch, one, process);
+    let uprooted = scratch.uproot(&mut process.threads[0]);
+    let asked = asked?;
+    uprooted?;
+    Ok(asked)
+}
+
+fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
+    let mut batch = Batch::new();
+    let leader = &mut process.threads[0];
+    let later = questions(PROCESS_KINDS, &probe(one, leader.tid, leader.mask(), &one.status), &mut batch)?;
+    let brk: Row = fields::ask_break(&mut batch);
+    let answers = scratch.run(leader, &batch)?;
+    let records = answered(later, &answers)?;
+    let brk = fields::read_break(&answers, brk);
+    let mut threads = Vec::with_capacity(process.threads.len() + 1);
+    if process.leader_dead {
+        threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
+    }
+    for wave in process.threads.chunks_mut(MOST_SLOTS) {
+        threads.extend(ask_wave(scratch, one, wave)?);
+    }
+    Ok(Asked { records, threads, brk })
+}
+
+fn probe<'a>(one: &'a Seen, tid: i32, mask: u64, status: &'a crate::proc::Status) -> TaskProbe<'a> {
+    TaskProbe { pid: one.pid, tid, dir: &one.dir, status, mask }
+}
+
+/// Asks some threads at the same time.
+fn ask_wave(scratch: &Scratch, one: &Seen, wave: &mut [Stopped]) -> Result<Vec<Thread>, KindError> {
+    let mut batches = Vec::with_capacity(wave.len());
+    let mut laters = Vec::with_capacity(wave.len());
+    for thread in wave.iter() {
+        let dir = match one.dir.task(thread.tid) {
+            Ok(dir) => dir,
+            // The directory of a process with a dead leader is that of a thread already.
+            Err(_) => crate::proc::ProcDir::open(thread.tid)?,
+        };
+        let status = dir.status().map_err(|error| gone(error, thread.tid))?;
+        let probe = TaskProbe { pid: one.pid, tid: thread.tid, dir: &dir, status: &status, mask: thread.mask() };
+        let mut batch = Batch::new();
+        laters.push(questions(THREAD_KINDS, &probe, &mut batch)?);
+        batches.push(batch);
+    }
+    let mut work: Vec<(&mut Stopped, &Batch)> = wave.iter_mut().zip(&batches).collect();
+    let answers = scratch.run_each(&mut work)?;
+    let described = wave.iter().zip(laters).zip(&answers).map(|((thread, later), answers)| {
+        Ok(Thread {
+            tid: thread.tid,
+            dead: false,
+            mask: thread.mask(),
+            registers: arch::registers_to_bytes(thread.registers()),
+            xstate: thread.xstate()?,
+            records: answered(later, answers)?,
+        })
+    });
+    described.collect()
+}
+
+fn gone(error: ProcError, tid: i32) -> KindError {
+    match error {
+        ProcError::Gone { .. } => TraceeError::Gone { tid }.into(),
+        other => other.into(),
+    }
+}
+
+fn questions(kinds: &[&'static dyn AnyTaskKind], probe: &TaskProbe<'_>, batch: &mut Batch) -> Result<Vec<Later<Record>>, KindError> {
+    kinds.iter().map(|kind| kind.capture(probe, batch)).collect()
+}
+
+fn answered(later: Vec<Later<Record>>, answers: &Answers) -> Result<Vec<Record>, KindError> {
+    later.into_iter().map(|read| read(answers)).collect()
+}

@@ -1,0 +1,115 @@
+//! Directories.
+//!
+//! **Kept:** path, offset (the next name to be read), flags.
+//! **Lost:** names that were added or removed since the checkpoint show as the file system pleases.
+//! **Refused:** a directory that was removed while open; at restart, one that is missing or something else.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::name::{self, Name};
+use super::open;
+use crate::image::{Description, Object, ObjectId, Tag};
+use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
+use crate::sys::Errno;
+
+/// Directories.
+pub struct Directory;
+
+/// A directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryV1 {
+    /// Its path.
+    #[serde(with = "name::bytes")]
+    pub path: PathBuf,
+}
+
+impl FileKind for Directory {
+    type State = DirectoryV1;
+    const TAG: Tag = Tag::new("directory", 1);
+
+    fn claims(&self, probe: &Probe<'_>) -> bool {
+        probe.file_type() == libc::S_IFDIR && probe.link.is_absolute()
+    }
+
+    fn identity(&self, probe: &Probe<'_>) -> Identity {
+        Identity::Path(probe.stat.dev, probe.stat.ino, probe.link.to_owned())
+    }
+
+    fn capture(&self, probes: &[&Probe<'_>], _: &mut Capture) -> Result<DirectoryV1, KindError> {
+        match Name::of(probes[0].link, probes[0].stat) {
+            Name::Here(path) | Name::Elsewhere(path) => Ok(DirectoryV1 { path }),
+            Name::Gone(path) => Err(KindError::Unsupported {
+                what: format!("the removed directory {}", path.display()),
+                remedy: "let the program close it first".into(),
+            }),
+        }
+    }
+
+    fn plan(&self, state: &DirectoryV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
+        let path = (cx.path)(&state.path);
+        let found = fs::metadata(&path).map_err(|error| {
+            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+            KindError::path("find the directory", &path, errno)
+        })?;
+        if !found.is_dir() {
+            let what = format!("it was a directory and is {} now", name::type_word(found.mode()));
+            return Err(KindError::Changed { path, what });
+        }
+        Ok(())
+    }
+
+    fn build(&self, _: &DirectoryV1, _: (ObjectId, &Object), _: &mut Build<'_>) -> Result<Built, KindError> {
+        Ok(Built::default())
+    }
+
+    fn open(&self, state: &DirectoryV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
+        let path = (cx.path)(&state.path);
+        open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings).map(Opened::New)
+    }
+
+    fn seeks(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use std::fs::File;
+
+    use super::super::test::{Round, probe_of, with_plan};
+    use super::*;
+
+    #[test]
+    fn reading_goes_on_where_it_was() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c"] {
+            File::create(directory.path().join(name)).unwrap();
+        }
+        let mut reader = nix::dir::Dir::open(directory.path(), nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty()).unwrap();
+        assert_eq!(reader.iter().count(), 5);
+        let opened = Round::of(&Directory, &[&reader]).open(0);
+        let mut again = nix::dir::Dir::from_fd(opened).unwrap();
+        assert_eq!(again.iter().count(), 0, "all names were read before");
+    }
+
+    #[test]
+    fn a_removed_one_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = File::open(directory.path()).unwrap();
+        directory.close().unwrap();
+        let error = probe_of(&file, |probe| Directory.capture(&[probe], &mut Capture::default())).unwrap_err();
+        assert!(error.to_string().starts_with("the removed directory /tmp/"), "{error}");
+    }
+
+    #[test]
+    fn a_file_in_its_place_is_refused() {
+        let place = tempfile::NamedTempFile::new().unwrap();
+        let state = DirectoryV1 { path: place.path().to_owned() };
+        let (complaint, _) = with_plan(&Directory, &state);
+        assert!(complaint.unwrap().ends_with("it was a directory and is a regular file now"));
+    }
+}

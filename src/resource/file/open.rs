@@ -1,0 +1,184 @@
+//! Opening files again: by path, through `/proc/self/fd`, without a name.
+//!
+//! Relies on `/proc` mounted. Leaves to the kinds what is opened, and to the engine where descriptors end up. Every descriptor made here
+//! closes on exec.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{self, OFlag};
+use nix::sys::stat::Mode;
+use nix::sys::statvfs::{FsFlags, statvfs};
+use nix::unistd;
+
+use crate::image::Description;
+use crate::resource::KindError;
+use crate::sys::{Errno, descriptor};
+
+/// Flags that act on open(2) alone, or that the engine sets in another way.
+const NOT_REOPENED: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_ASYNC;
+/// The bit of O_TMPFILE that is not O_DIRECTORY.
+const O_TMPFILE_ALONE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
+/// What F_SETFL can change, without O_ASYNC: that must be set in a process, which the kernel remembers the descriptor number of.
+const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
+
+/// Opens a file with the flags of a description. Flags that the file system or our rights do not allow are left out with a warning.
+pub fn open_path(path: &Path, flags: i32, warnings: &mut Vec<String>) -> Result<OwnedFd, KindError> {
+    let mut flags = flags & !NOT_REOPENED;
+    if flags & libc::O_TMPFILE == libc::O_TMPFILE {
+        flags &= !libc::O_TMPFILE;
+    }
+    loop {
+        let error = match raw_open(path, flags) {
+            Ok(fd) => return Ok(fd),
+            Err(error) => error,
+        };
+        let (dropped, name) = match error {
+            Errno::EINVAL if flags & libc::O_DIRECT != 0 => (libc::O_DIRECT, "O_DIRECT"),
+            Errno::EPERM if flags & libc::O_NOATIME != 0 => (libc::O_NOATIME, "O_NOATIME"),
+            // Saved paths have no links in them, but what they are relocated to may be one.
+            Errno::ELOOP if flags & libc::O_NOFOLLOW != 0 => (libc::O_NOFOLLOW, "O_NOFOLLOW"),
+            _ => return Err(KindError::path("open", path, error)),
+        };
+        flags &= !dropped;
+        warnings.push(format!("{} is opened without {name}: {}", path.display(), error.desc()));
+    }
+}
+
+/// A description of its own for what `fd` reaches, by way of `/proc/self/fd`.
+pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
+    let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+    let flags = flags & !NOT_REOPENED & !O_TMPFILE_ALONE & !libc::O_NOFOLLOW;
+    match raw_open(&path, flags) {
+        Err(Errno::EINVAL) if flags & libc::O_DIRECT != 0 => raw_open(&path, flags & !libc::O_DIRECT),
+        Err(Errno::EPERM) if flags & libc::O_NOATIME != 0 => raw_open(&path, flags & !libc::O_NOATIME),
+        result => result,
+    }
+}
+
+/// A read-only description of its own for what `fd` reaches; the access time stays as it is, where we may decide that.
+pub fn reopen_to_read(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    reopen(fd, libc::O_RDONLY | libc::O_NOATIME)
+}
+
+fn raw_open(path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
+    fcntl::open(path, OFlag::from_bits_retain(flags | libc::O_CLOEXEC | libc::O_NOCTTY), Mode::empty())
+}
+
+/// Makes a new file without a name, readable and writable by us alone: in `directory` if that can be, else in a directory for temporary
+/// files, else in memory. `executable` files avoid file systems mounted noexec.
+pub fn unnamed(directory: &Path, executable: bool) -> Result<OwnedFd, KindError> {
+    let mut first_error = None;
+    for directory in [directory, Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm")] {
+        if executable && statvfs(directory).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC)) {
+            continue;
+        }
+        match unnamed_in(directory) {
+            Ok(fd) => return Ok(fd),
+            Err(errno) => drop(first_error.get_or_insert(errno)),
+        }
+    }
+    let errno = first_error.unwrap_or(Errno::ENOENT);
+    descriptor::memfd(c"reprise", libc::MFD_CLOEXEC).map_err(|_| KindError::path("make a file without a name in", directory, errno))
+}
+
+fn unnamed_in(directory: &Path) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    match fcntl::open(directory, flags, Mode::from_bits_truncate(0o600)) {
+        // Overlay and network file systems may lack O_TMPFILE.
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => named_and_unlinked(directory),
+        result => result,
+    }
+}
+
+fn named_and_unlinked(directory: &Path) -> Result<OwnedFd, Errno> {
+    let path = spare_name(directory);
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let fd = fcntl::open(&path, flags, Mode::from_bits_truncate(0o600))?;
+    unistd::unlink(&path)?;
+    Ok(fd)
+}
+
+/// A name in `directory` that nobody else uses.
+pub fn spare_name(directory: &Path) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    directory.join(format!(".reprise-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
+}
+
+/// Gives an open description its status flags and, if its kind seeks, its offset. O_ASYNC is left to [`super::owner`].
+pub fn dress(fd: BorrowedFd<'_>, description: &Description, seeks: bool) -> Result<(), KindError> {
+    if description.flags & libc::O_PATH != 0 {
+        return Ok(());
+    }
+    let now = descriptor::status_flags(fd).map_err(|errno| KindError::host("read the status flags of a descriptor", errno))?;
+    let (wanted, kept) = (description.flags & SETTABLE, now & SETTABLE);
+    if wanted != kept {
+        set_flags(fd, now & !SETTABLE, wanted, kept).map_err(|errno| KindError::host("set the status flags of a descriptor", errno))?;
+    }
+    if seeks && description.offset != 0 {
+        let offset = i64::try_from(description.offset).unwrap_or(i64::MAX);
+        unistd::lseek(fd, offset, unistd::Whence::SeekSet)
+            .map_err(|errno| KindError::host(format!("set the offset of a descriptor to {offset}"), errno))?;
+    }
+    Ok(())
+}
+
+/// O_DIRECT and O_NOATIME may have been left out by [`open_path`] because they cannot be had here: then they stay as they are.
+fn set_flags(fd: BorrowedFd<'_>, others: i32, wanted: i32, kept: i32) -> Result<(), Errno> {
+    match descriptor::set_status_flags(fd, others | wanted) {
+        Err(Errno::EINVAL | Errno::EPERM) => {
+            let optional = libc::O_DIRECT | libc::O_NOATIME;
+            descriptor::set_status_flags(fd, others | wanted & !optional | kept & optional)
+        }
+        result => result,
+    }
+}
+
+/// A duplicate that shares the description, for objects that have only one.
+pub fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, KindError> {
+    descriptor::duplicate_from(fd.as_fd(), 3).map_err(|errno| KindError::host("duplicate a descriptor", errno))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn description(flags: i32, offset: u64) -> Description {
+        Description { object: 0, end: 0, flags, offset, owner: None, signal: 0, locks: vec![] }
+    }
+
+    #[test]
+    fn a_reopened_file_has_flags_and_offset_of_its_own() {
+        let first = unnamed(Path::new("/tmp"), false).unwrap();
+        unistd::write(&first, b"0123456789").unwrap();
+        let flags = libc::O_RDONLY | libc::O_TMPFILE | libc::O_NONBLOCK | libc::O_APPEND;
+        let second = reopen(first.as_fd(), flags).unwrap();
+        dress(second.as_fd(), &description(flags, 4), true).unwrap();
+        let mut byte = [0];
+        assert_eq!(unistd::read(&second, &mut byte), Ok(1));
+        assert_eq!(&byte, b"4");
+        assert_eq!(unistd::lseek(&first, 0, unistd::Whence::SeekCur), Ok(10));
+        let now = descriptor::status_flags(second.as_fd()).unwrap();
+        assert_eq!(now & SETTABLE, libc::O_NONBLOCK | libc::O_APPEND);
+        assert_eq!(descriptor::status_flags(first.as_fd()).unwrap() & SETTABLE, 0);
+    }
+
+    #[test]
+    fn a_file_without_a_name_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        for fd in [unnamed(directory.path(), false), named_and_unlinked(directory.path()).map_err(|e| KindError::host("", e))] {
+            let stat = nix::sys::stat::fstat(fd.unwrap()).unwrap();
+            assert_eq!((stat.st_nlink, stat.st_mode & 0o7777), (0, 0o600));
+        }
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        // A directory that is gone does not stop it.
+        unnamed(Path::new("/no/such/directory"), true).unwrap();
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let error = open_path(Path::new("/no/such/file"), 0, &mut vec![]).unwrap_err();
+        assert_eq!(error.to_string(), "cannot open /no/such/file");
+    }
+}

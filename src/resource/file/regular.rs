@@ -1,0 +1,297 @@
+//! Regular files: by reference, or with their contents when the name is gone or the user wants them kept.
+//!
+//! **Kept:** path, length, access mode, flags, offset; the contents of deleted files, and of all that `--save-*` names; sharing of one file
+//! by several descriptions. A file opened for writing goes back to its saved length.
+//! **Lost:** what was written into a file by reference after the checkpoint stays there, within that length; other hard links of a deleted
+//! file; owner and times of a deleted file where we lack the right.
+//! **Refused:** at restart, a file that is missing or of another type, and a mapped program, library or data file whose contents changed.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::{self, Mode};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{self, Gid, Uid};
+use serde::{Deserialize, Serialize};
+
+use super::evidence::Evidence;
+use super::name::{self, Name};
+use super::open;
+use crate::image::{Backing, Description, Object, ObjectId, Snapshot, Tag};
+use crate::proc::FileStat;
+use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
+use crate::sys::Errno;
+
+/// Regular files.
+pub struct Regular;
+
+/// A regular file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegularV1 {
+    /// Its path, or the one it had.
+    #[serde(with = "name::bytes")]
+    pub path: PathBuf,
+    /// How it is kept.
+    pub keep: Keep,
+    /// Device it is on.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Bytes.
+    pub size: u64,
+    /// Last change of its contents: seconds and nanoseconds since 1970.
+    pub mtime: (i64, i64),
+    /// Type and permissions.
+    pub mode: u32,
+    /// Owner and group.
+    pub owner: (u32, u32),
+    /// What proves its contents, if anything does.
+    pub evidence: Option<Evidence>,
+}
+
+/// How a file is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Keep {
+    /// By its path.
+    Reference,
+    /// With its contents, because no name leads to it.
+    Deleted,
+    /// With its contents, because the user wants it: whatever is at its path is left alone.
+    Saved,
+}
+
+impl FileKind for Regular {
+    type State = RegularV1;
+    const TAG: Tag = Tag::new("regular", 1);
+
+    fn claims(&self, probe: &Probe<'_>) -> bool {
+        // memfd_secret(2) files look like deleted files in the root directory, but cannot be read.
+        probe.file_type() == libc::S_IFREG && probe.link.is_absolute() && !probe.link.starts_with("/secretmem (deleted)")
+    }
+
+    fn identity(&self, probe: &Probe<'_>) -> Identity {
+        if probe.is_deleted() {
+            return Identity::Inode(probe.stat.dev, probe.stat.ino);
+        }
+        Identity::Path(probe.stat.dev, probe.stat.ino, probe.link.to_owned())
+    }
+
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<RegularV1, KindError> {
+        let first = probes[0];
+        let is_written = probes.iter().any(|probe| probe.is_writable());
+        let open = || {
+            open::reopen_to_read(first.copy()?)
+                .map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno))
+        };
+        capture_path(first.link, first.stat, open, is_written, cx)
+    }
+
+    fn plan(&self, state: &RegularV1, (id, _): (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
+        if state.keep != Keep::Reference {
+            return Ok(());
+        }
+        let path = (cx.path)(&state.path);
+        let found = fs::metadata(&path).map_err(|error| KindError::path("find", &path, errno(&error)))?;
+        if !found.is_file() {
+            let what = format!("it was a regular file and is {} now", name::type_word(found.mode()));
+            return Err(KindError::Changed { path, what });
+        }
+        let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, state) };
+        if now.is_untouched(state) {
+            return Ok(());
+        }
+        match judge(state, &now, uses(cx.snapshot, id), || Evidence::of(&path)) {
+            Verdict::Same => Ok(()),
+            Verdict::Warn(what) => {
+                cx.warnings.push(format!("{} {what}", path.display()));
+                Ok(())
+            }
+            Verdict::Refuse(what) => Err(KindError::Changed { path, what }),
+        }
+    }
+
+    fn build(&self, state: &RegularV1, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
+        if state.keep == Keep::Reference {
+            return Ok(Built::default());
+        }
+        let path = (cx.path)(&state.path);
+        let directory = path.parent().unwrap_or(Path::new("/"));
+        let file = open::unnamed(directory, state.mode & 0o111 != 0)?;
+        let size = i64::try_from(state.size).unwrap_or(i64::MAX);
+        unistd::ftruncate(&file, size).map_err(|errno| KindError::path("set the length of a copy of", &path, errno))?;
+        Ok(Built { descriptors: vec![file], contents: Some(0), made: vec![] })
+    }
+
+    fn open(&self, state: &RegularV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
+        let path = (cx.path)(&state.path);
+        let opened = match built.descriptors.first() {
+            None => open::open_path(&path, description.flags, &mut cx.warnings)?,
+            Some(file) => open::reopen(file.as_fd(), description.flags).map_err(|errno| KindError::path("reopen a copy of", path, errno))?,
+        };
+        Ok(Opened::New(opened))
+    }
+
+    fn seeks(&self) -> bool {
+        true
+    }
+
+    fn settle(&self, state: &RegularV1, built: &Built, (id, _): (ObjectId, &Object), cx: &mut Build<'_>) -> Result<(), KindError> {
+        let path = (cx.path)(&state.path);
+        match built.descriptors.first() {
+            None => cut(state, &path, id, cx),
+            Some(file) => finish_copy(state, &path, file, cx),
+        }
+    }
+}
+
+/// Describes a file by its path, for descriptors as well as for mapped files without one. `open` makes a readable descriptor of it, of its
+/// own; it is called only when contents are kept.
+pub fn capture_path(
+    link: &Path,
+    stat: &FileStat,
+    open: impl Fn() -> Result<OwnedFd, KindError>,
+    is_written: bool,
+    cx: &mut Capture,
+) -> Result<RegularV1, KindError> {
+    let size = u64::try_from(stat.size).unwrap_or(0);
+    let (path, keep) = match Name::of(link, stat) {
+        Name::Here(path) if cx.save => (path, Keep::Saved),
+        Name::Here(path) | Name::Elsewhere(path) => (path, Keep::Reference),
+        Name::Gone(path) => (path, Keep::Deleted),
+    };
+    if keep == Keep::Deleted && stat.nlink > 0 {
+        cx.warnings.push(format!("{} is kept as a deleted file: its other names are not known and will not follow it", path.display()));
+    }
+    let mut evidence = None;
+    match keep {
+        Keep::Deleted | Keep::Saved => cx.keep_contents(open()?, size),
+        Keep::Reference if is_written => {}
+        Keep::Reference => evidence = Evidence::of(&path),
+    }
+    let (mtime, owner) = ((stat.mtime_s, stat.mtime_ns), (stat.uid, stat.gid));
+    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence })
+}
+
+fn is_same(found: &fs::Metadata, state: &RegularV1) -> bool {
+    (found.dev(), found.ino()) == (state.dev, state.ino)
+}
+
+/// What the job does with a file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Uses {
+    /// Pages of its memory are the file's: it maps it privately, or to run it.
+    is_memory: bool,
+    /// It can write to it.
+    is_written: bool,
+}
+
+fn uses(snapshot: &Snapshot, id: ObjectId) -> Uses {
+    let mut uses = Uses::default();
+    for description in snapshot.descriptions.iter().filter(|description| description.object == id) {
+        uses.is_written |= is_writable(description);
+    }
+    for memory in &snapshot.memories {
+        uses.is_memory |= memory.exe == Some(id);
+        for area in &memory.areas {
+            if matches!(area.backing, Backing::Object { object, .. } if object == id) {
+                uses.is_memory |= !area.shared || area.prot & libc::PROT_EXEC != 0;
+                uses.is_written |= area.shared && area.prot & libc::PROT_WRITE != 0;
+            }
+        }
+    }
+    uses
+}
+
+fn is_writable(description: &Description) -> bool {
+    description.flags & libc::O_PATH == 0 && description.flags & libc::O_ACCMODE != libc::O_RDONLY
+}
+
+/// What stands at the path at restart.
+#[derive(Debug, Clone, Copy)]
+struct Now {
+    size: u64,
+    mtime: (i64, i64),
+    is_same_inode: bool,
+}
+
+impl Now {
+    fn is_untouched(&self, state: &RegularV1) -> bool {
+        self.is_same_inode && self.size == state.size && self.mtime == state.mtime
+    }
+}
+
+/// What a difference means.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Same,
+    Warn(String),
+    Refuse(String),
+}
+
+/// The one place that decides about files that are not what they were. Memory that the job believes in must not change under it; for
+/// what it reads and writes itself, BLCR's rule stands: the file is taken as it is.
+fn judge(state: &RegularV1, now: &Now, uses: Uses, evidence: impl FnOnce() -> Option<Evidence>) -> Verdict {
+    if uses.is_written && !uses.is_memory {
+        if now.size == state.size {
+            return Verdict::Same;
+        }
+        let lack = if now.size < state.size { "; what it lacks reads as zeros" } else { "" };
+        return Verdict::Warn(format!("goes back to its saved length of {} bytes (was {}){lack}", state.size, now.size));
+    }
+    let looks_same = (now.size, now.mtime) == (state.size, state.mtime);
+    let what = match (&state.evidence, state.evidence.as_ref().and_then(|_| evidence())) {
+        (Some(old), Some(new)) if *old == new => return Verdict::Same,
+        (Some(old), Some(new)) => format!("it had {} and has {}", old.word(), new.word()),
+        _ if looks_same => return Verdict::Same,
+        _ if now.size != state.size => format!("it had {} bytes and has {}", state.size, now.size),
+        _ => format!("it was last written {}", later(state.mtime, now.mtime)),
+    };
+    if uses.is_memory { Verdict::Refuse(what) } else { Verdict::Warn(format!("has changed since the checkpoint: {what}")) }
+}
+
+fn later(old: (i64, i64), new: (i64, i64)) -> String {
+    let seconds = new.0.saturating_sub(old.0);
+    match seconds {
+        0 => "within the same second".to_owned(),
+        1.. => format!("{seconds} seconds later"),
+        _ => format!("{} seconds earlier", seconds.unsigned_abs()),
+    }
+}
+
+/// Puts a file that the job can write back to its saved length.
+fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<(), KindError> {
+    let found = fs::metadata(path).map_err(|error| KindError::path("find", path, errno(&error)))?;
+    if found.len() == state.size || !uses(cx.snapshot, id).is_written {
+        return Ok(());
+    }
+    let file = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let result = file.and_then(|file| file.set_len(state.size));
+    result.map_err(|error| KindError::path(format!("set the length to {} bytes of", state.size), path, errno(&error)))
+}
+
+/// Owner, permissions and time of a copy, when nothing is written to it any more.
+fn finish_copy(state: &RegularV1, path: &Path, file: &OwnedFd, cx: &mut Build<'_>) -> Result<(), KindError> {
+    let now = stat::fstat(file).map_err(|errno| KindError::path("look at a copy of", path, errno))?;
+    if (now.st_uid, now.st_gid) != state.owner {
+        let (uid, gid) = (Uid::from_raw(state.owner.0), Gid::from_raw(state.owner.1));
+        if let Err(errno) = unistd::fchown(file, Some(uid), Some(gid)) {
+            let (uid, path) = (now.st_uid, path.display());
+            cx.warnings.push(format!("the deleted file {path} belongs to user {uid} now: {}", errno.desc()));
+        }
+    }
+    let mode = Mode::from_bits_truncate(state.mode & 0o7777);
+    stat::fchmod(file, mode).map_err(|errno| KindError::path("set the permissions of a copy of", path, errno))?;
+    let mtime = TimeSpec::new(state.mtime.0, state.mtime.1);
+    stat::futimens(file, &TimeSpec::UTIME_OMIT, &mtime).map_err(|errno| KindError::path("set the time of a copy of", path, errno))
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+#[cfg(test)]
+#[path = "regular_test.rs"]
+mod test;

@@ -1,0 +1,145 @@
+//! Files by reference, deleted and saved files, and the table of what a difference means.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+use super::super::test::{Round, plan};
+use super::*;
+
+fn state(size: u64, evidence: Option<Evidence>) -> RegularV1 {
+    let path = PathBuf::from("/data/file");
+    RegularV1 { path, keep: Keep::Reference, dev: 1, ino: 2, size, mtime: (100, 5), mode: 0o100_644, owner: (0, 0), evidence }
+}
+
+#[test]
+fn what_a_difference_means() {
+    let memory = Uses { is_memory: true, is_written: false };
+    let written = Uses { is_memory: false, is_written: true };
+    let read = Uses::default();
+    let sum = |sum| Some(Evidence::Checksum(sum));
+    let refuse = |what: &str| Verdict::Refuse(what.to_owned());
+    let warn = |what: &str| Verdict::Warn(what.to_owned());
+    let rows = [
+        ("a copy with the same time", state(10, None), 10, (100, 5), None, memory, Verdict::Same),
+        ("touched, the contents proved", state(10, sum(1)), 10, (900, 0), sum(1), memory, Verdict::Same),
+        ("another build of the same length and time", state(10, sum(1)), 10, (100, 5), sum(2), memory,
+            refuse("it had checksum 0000000000000001 and has checksum 0000000000000002")),
+        ("touched, nothing proved", state(10, None), 10, (160, 0), None, memory, refuse("it was last written 60 seconds later")),
+        ("another length of mapped memory", state(10, None), 12, (100, 5), None, memory, refuse("it had 10 bytes and has 12")),
+        ("another file that is read", state(10, None), 12, (200, 0), None, read,
+            warn("has changed since the checkpoint: it had 10 bytes and has 12")),
+        ("a log that has grown", state(10, None), 12, (200, 0), None, written, warn("goes back to its saved length of 10 bytes (was 12)")),
+        ("a log that was cut", state(10, None), 4, (200, 0), None, written,
+            warn("goes back to its saved length of 10 bytes (was 4); what it lacks reads as zeros")),
+        ("a log of the same length", state(10, None), 10, (200, 0), None, written, Verdict::Same),
+        ("a proof that cannot be had now", state(10, sum(1)), 10, (100, 5), None, memory, Verdict::Same),
+    ];
+    for (row, state, size, mtime, evidence, uses, verdict) in rows {
+        let now = Now { size, mtime, is_same_inode: false };
+        assert_eq!(judge(&state, &now, uses, || evidence), verdict, "{row}");
+    }
+}
+
+#[test]
+fn a_file_comes_back_with_offset_and_length() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let file = File::options().create(true).read(true).append(true).open(&path).unwrap();
+    unistd::write(&file, b"0123456789").unwrap();
+    unistd::lseek(&file, 4, unistd::Whence::SeekSet).unwrap();
+    let capture = Round::capture(&Regular, &[&file]);
+    assert_eq!(capture.state.keep, Keep::Reference);
+    unistd::write(&file, b" and more").unwrap();
+    let (complaint, warnings) = plan(&Regular, &capture.state, &capture.snapshot);
+    assert_eq!(complaint, None);
+    assert_eq!(warnings, [format!("{} goes back to its saved length of 10 bytes (was 19)", path.display())]);
+    let again = capture.build().open(0);
+    assert_eq!(fs::read(&path).unwrap(), b"0123456789");
+    let mut text = [0; 20];
+    assert_eq!(unistd::read(&again, &mut text), Ok(6));
+    unistd::write(&again, b"x").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"0123456789x");
+}
+
+#[test]
+fn a_file_that_is_only_read_is_never_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    fs::write(&path, b"short").unwrap();
+    let file = File::open(&path).unwrap();
+    let capture = Round::capture(&Regular, &[&file]);
+    assert!(matches!(capture.state.evidence, Some(Evidence::Checksum(_))));
+    fs::write(&path, b"longer text").unwrap();
+    let (complaint, warnings) = plan(&Regular, &capture.state, &capture.snapshot);
+    assert_eq!(complaint, None);
+    assert!(warnings[0].contains("has changed since the checkpoint: it had checksum"), "{warnings:?}");
+    drop(capture.build());
+    assert_eq!(fs::read(&path).unwrap(), b"longer text");
+}
+
+#[test]
+fn a_missing_file_and_another_type_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    let capture = Round::capture(&Regular, &[&File::create(&path).unwrap()]);
+    fs::remove_file(&path).unwrap();
+    let complaint = || plan(&Regular, &capture.state, &capture.snapshot).0.unwrap();
+    assert_eq!(complaint(), format!("cannot find {}", path.display()));
+    fs::create_dir(&path).unwrap();
+    assert!(complaint().ends_with("it was a regular file and is a directory now"));
+}
+
+#[test]
+fn a_deleted_file_keeps_contents_mode_time_and_its_opens() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("doomed");
+    let first = File::options().create_new(true).read(true).write(true).open(&path).unwrap();
+    let second = File::open(&path).unwrap();
+    first.write_all_at(b"contents", 1 << 20).unwrap();
+    unistd::lseek(&first, 77, unistd::Whence::SeekSet).unwrap();
+    stat::fchmod(&first, Mode::from_bits_truncate(0o400)).unwrap();
+    stat::futimens(&first, &TimeSpec::UTIME_OMIT, &TimeSpec::new(1000, 5)).unwrap();
+    fs::remove_file(&path).unwrap();
+    let round = Round::of(&Regular, &[&first, &second]);
+    assert_eq!((round.state.keep, &round.state.path), (Keep::Deleted, &path));
+    let (first, second) = (File::from(round.open(0)), File::from(round.open(1)));
+    drop(round);
+    let found = stat::fstat(&first).unwrap();
+    assert_eq!((found.st_nlink, found.st_size, found.st_mode & 0o7777), (0, (1 << 20) + 8, 0o400));
+    assert_eq!((found.st_mtime, found.st_mtime_nsec), (1000, 5));
+    assert_eq!(found.st_ino, stat::fstat(&second).unwrap().st_ino);
+    assert_eq!(unistd::lseek(&first, 0, unistd::Whence::SeekCur), Ok(77));
+    assert_eq!(unistd::lseek(&second, 0, unistd::Whence::SeekCur), Ok(0));
+    let mut text = [0; 8];
+    second.read_exact_at(&mut text, 1 << 20).unwrap();
+    assert_eq!(&text, b"contents");
+    assert!(second.write_at(b"x", 0).is_err() && first.write_at(b"x", 0).is_ok());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_replaced_file_is_a_deleted_one_and_the_new_one_stays() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("name");
+    fs::write(&path, b"old").unwrap();
+    let old = File::open(&path).unwrap();
+    fs::write(directory.path().join("new"), b"newer").unwrap();
+    fs::rename(directory.path().join("new"), &path).unwrap();
+    let again = Round::of(&Regular, &[&old]).open(0);
+    assert_eq!(std::io::read_to_string(File::from(again)).unwrap(), "old");
+    assert_eq!(fs::read(&path).unwrap(), b"newer");
+}
+
+#[test]
+fn a_saved_file_is_independent_of_its_path() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("library");
+    fs::write(&path, b"as it was").unwrap();
+    let link = path.clone();
+    let stat = FileStat::from(nix::sys::stat::stat(&path).unwrap());
+    let mut cx = Capture { save: true, ..Capture::default() };
+    let state = capture_path(&link, &stat, || Ok(File::open(&path).unwrap().into()), false, &mut cx).unwrap();
+    assert_eq!((state.keep, cx.contents.unwrap().1), (Keep::Saved, 9));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(super::super::test::with_plan(&Regular, &state), (None, vec![]));
+}

@@ -1,0 +1,125 @@
+//! The processors a thread may run on (sched_setaffinity(2)).
+//!
+//! Kept: the set; a thread that may use every processor may do so on a larger or smaller machine, too.
+//! Lost: processors that the machine or the cpuset of the restart does not have (with a warning when none is left).
+//! Refused: nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::{known, warn};
+use crate::image::Tag;
+use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
+use crate::sys::process;
+use crate::tracee::Batch;
+
+/// See the module.
+pub struct Affinity;
+
+/// The set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffinityV1 {
+    /// Bit N for processor N, without zero bytes at its end.
+    #[serde(with = "serde_bytes")]
+    pub mask: Vec<u8>,
+    /// Whether these were all processors of the machine: the thread was not bound.
+    pub is_everywhere: bool,
+}
+
+/// Bytes of a mask for every processor that a kernel can have.
+const MASK_BYTES: usize = 1024;
+
+impl TaskKind for Affinity {
+    type State = AffinityV1;
+    const TAG: Tag = Tag::new("affinity", 1);
+    const STEP: Step = Step::Scheduling;
+
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<AffinityV1>, KindError> {
+        let mut mask = process::affinity(probe.tid)
+            .map_err(|errno| KindError::host(format!("read the processors of thread {}", probe.tid), errno))?;
+        while mask.last() == Some(&0) {
+            mask.pop();
+        }
+        // Processors usually have the numbers from 0 on; only a set of that form can be the whole machine.
+        let is_everywhere = is_prefix(&mask) && mask == online();
+        Ok(known(AffinityV1 { mask, is_everywhere }))
+    }
+
+    fn apply(&self, state: &AffinityV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        let everywhere = [0xff; MASK_BYTES];
+        let mask = if state.is_everywhere { &everywhere[..] } else { &state.mask };
+        let mut padded = mask.to_vec();
+        padded.resize(padded.len().next_multiple_of(8), 0);
+        let room = batch.bytes(&padded);
+        batch.attempt(libc::SYS_sched_setaffinity, [0.into(), room.bytes.into(), room.into()]);
+        if !state.is_everywhere {
+            let online = online();
+            if !online.is_empty() && mask.iter().zip(&online).all(|(a, b)| a & b == 0) {
+                warn(&mut cx.warnings, "a thread was bound to processors that this machine does not have; it runs on any".into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the set is that of processors 0 to some N.
+fn is_prefix(mask: &[u8]) -> bool {
+    let Some((last, rest)) = mask.split_last() else { return false };
+    rest.iter().all(|&byte| byte == 0xff) && last.trailing_ones() == 8 - last.leading_zeros()
+}
+
+/// The processors that the machine has now, empty when that cannot be read.
+fn online() -> Vec<u8> {
+    parse_list(&std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).unwrap_or_default()
+}
+
+/// The kernel's list format, for example `0-3,8` (cpuset(7)).
+fn parse_list(text: &str) -> Option<Vec<u8>> {
+    let mut mask = Vec::new();
+    for run in text.trim().split(',') {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        for processor in first..=last.min(8 * MASK_BYTES - 1) {
+            if mask.len() <= processor / 8 {
+                mask.resize(processor / 8 + 1, 0);
+            }
+            mask[processor / 8] |= 1 << (processor % 8);
+        }
+    }
+    Some(mask)
+}
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn lists_of_processors_become_masks() {
+        for (text, mask) in [
+            ("0-1\n", Some(vec![3])),
+            ("0-3,8", Some(vec![0xf, 1])),
+            ("0-7,9-10", Some(vec![0xff, 6])),
+            ("", None),
+            ("0-", None),
+        ] {
+            assert_eq!(parse_list(text), mask, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_whole_machine_is_a_run_from_the_first_processor() {
+        for (mask, is) in [(vec![3], true), (vec![0xff, 1], true), (vec![2], false), (vec![0xfe, 1], false), (vec![0xff], true), (vec![], false)] {
+            assert_eq!(is_prefix(&mask), is, "{mask:x?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_bound_to_missing_processors_runs_on_any() {
+        let mut mask = vec![0; 1000];
+        mask[999] = 1;
+        let (batch, warnings) = bench::apply(&Affinity, &AffinityV1 { mask, is_everywhere: false });
+        assert_eq!((batch.len(), warnings.len()), (1, 1));
+        let (_, warnings) = bench::apply(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: false });
+        assert_eq!(warnings, [""; 0]);
+    }
+}

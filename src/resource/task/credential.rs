@@ -1,0 +1,266 @@
+//! Who a thread is: users, groups, capabilities, secure bits, no_new_privs (credentials(7), capabilities(7)).
+//!
+//! Kept: real, effective, saved and file system ids, supplementary groups, the five capability sets, secure bits with their locks.
+//! Lost: what the user of the restart may not give, as capabilities he does not have (with a warning); keyrings.
+//! Refused: a restart by somebody who is neither root nor the user of the job.
+//!
+//! Relies on stubs having the credentials of the restarter until then, in every thread: a thread that has what it needs is left alone,
+//! so that a user without rights can restart his own job.
+
+use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setfsgid, setfsuid};
+use serde::{Deserialize, Serialize};
+
+use super::warn;
+use crate::image::Tag;
+use crate::proc::Status;
+use crate::proc::status::Ids;
+use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
+use crate::sys::process;
+use crate::tracee::Batch;
+
+/// See the module.
+pub struct Credential;
+
+/// Everything that `struct cred` of the kernel holds and shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "named in credentials(7) and capabilities(7)")]
+pub struct CredentialV1 {
+    /// Real, effective, saved, file system.
+    pub uids: [u32; 4],
+    /// Real, effective, saved, file system.
+    pub gids: [u32; 4],
+    /// Supplementary groups, ascending.
+    pub groups: Vec<u32>,
+    pub inheritable: u64,
+    pub permitted: u64,
+    pub effective: u64,
+    pub bounding: u64,
+    pub ambient: u64,
+    pub securebits: i32,
+    pub no_new_privs: bool,
+}
+
+const CAP_SETGID: u32 = 6;
+const CAP_SETUID: u32 = 7;
+const CAP_SETPCAP: u32 = 8;
+/// Secure bits. Everybody may change the first of them, with PR_SET_KEEPCAPS.
+const KEEP_CAPS: i32 = 1 << 4;
+const NO_SETUID_FIXUP: i32 = 1 << 2;
+const N_CAPABILITIES: u32 = 64;
+
+impl TaskKind for Credential {
+    type State = CredentialV1;
+    const TAG: Tag = Tag::new("credential", 1);
+    const STEP: Step = Step::Credentials;
+
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<CredentialV1>, KindError> {
+        let shown = CredentialV1::from_status(probe.status);
+        let securebits = ask.call("read the secure bits", libc::SYS_prctl, [libc::PR_GET_SECUREBITS.into()]);
+        Ok(Box::new(move |answers| {
+            let securebits = answers.value(securebits).map_err(|errno| KindError::host("read the secure bits", errno))?;
+            Ok(CredentialV1 { securebits: i32::try_from(securebits).unwrap_or(0), ..shown })
+        }))
+    }
+
+    fn plan(&self, state: &CredentialV1, cx: &mut Plan<'_>) -> Result<(), KindError> {
+        let own = CredentialV1::own()?;
+        own.may_become(state)?;
+        for loss in own.losses(state) {
+            warn(&mut cx.warnings, loss);
+        }
+        Ok(())
+    }
+
+    fn apply(&self, state: &CredentialV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        let own = CredentialV1::own()?;
+        if own != *state {
+            own.become_other(state, batch);
+        }
+        Ok(())
+    }
+}
+
+impl CredentialV1 {
+    fn from_status(status: &Status) -> CredentialV1 {
+        let ids = |ids: Ids| [ids.real, ids.effective, ids.saved, ids.fs];
+        let sets = status.capabilities;
+        CredentialV1 {
+            uids: ids(status.uids),
+            gids: ids(status.gids),
+            groups: status.groups.clone(),
+            inheritable: sets.inheritable,
+            permitted: sets.permitted,
+            effective: sets.effective,
+            bounding: sets.bounding,
+            ambient: sets.ambient,
+            securebits: 0,
+            no_new_privs: status.no_new_privs,
+        }
+    }
+
+    /// What stubs inherit. A few calls rather than a file, because every thread of a job asks.
+    fn own() -> Result<CredentialV1, KindError> {
+        let failed = |errno| KindError::host("read our own credentials", errno);
+        let (uids, gids) = (getresuid().map_err(failed)?, getresgid().map_err(failed)?);
+        // An id that no user can have changes nothing and tells the present one.
+        let fs = (setfsuid(Uid::from_raw(u32::MAX)), setfsgid(Gid::from_raw(u32::MAX)));
+        let mut groups: Vec<u32> = getgroups().map_err(failed)?.into_iter().map(Gid::as_raw).collect();
+        groups.sort_unstable();
+        let sets = process::own_capabilities().map_err(failed)?;
+        let set_of = |has: fn(u32) -> Result<bool, crate::sys::Errno>| {
+            (0..N_CAPABILITIES).map_while(|capability| has(capability).ok()).zip(0..).fold(0u64, |set, (has, bit)| set | u64::from(has) << bit)
+        };
+        Ok(CredentialV1 {
+            uids: [uids.real.as_raw(), uids.effective.as_raw(), uids.saved.as_raw(), fs.0.as_raw()],
+            gids: [gids.real.as_raw(), gids.effective.as_raw(), gids.saved.as_raw(), fs.1.as_raw()],
+            groups,
+            inheritable: sets.inheritable,
+            permitted: sets.permitted,
+            effective: sets.effective,
+            bounding: set_of(process::bounding_has),
+            ambient: set_of(process::ambient_has),
+            securebits: process::own_securebits().map_err(failed)?,
+            no_new_privs: process::own_no_new_privs().map_err(failed)?,
+        })
+    }
+
+    fn has(&self, capability: u32) -> bool {
+        self.effective >> capability & 1 == 1
+    }
+
+    /// Fails when the ids of `wanted` are out of reach.
+    fn may_become(&self, wanted: &CredentialV1) -> Result<(), KindError> {
+        let within = |wanted: [u32; 4], own: [u32; 4]| wanted.iter().all(|id| own[..3].contains(id));
+        let denied = |who: String| KindError::Denied {
+            what: format!("the job ran as {who}, and the user of the restart may not become that"),
+            remedy: "restart it as that user, or as root".into(),
+        };
+        if !self.has(CAP_SETUID) && !within(wanted.uids, self.uids) {
+            return Err(denied(format!("user {}", list(&wanted.uids))));
+        }
+        if !self.has(CAP_SETGID) && !within(wanted.gids, self.gids) {
+            return Err(denied(format!("group {}", list(&wanted.gids))));
+        }
+        Ok(())
+    }
+
+    /// What `wanted` has or has not, and a stub cannot be given or made to give up; one sentence each.
+    fn losses(&self, wanted: &CredentialV1) -> Vec<String> {
+        let mut losses = Vec::new();
+        if wanted.groups != self.groups && !(self.has(CAP_SETGID) && may_set_groups()) {
+            losses.push(format!(
+                "the job had the supplementary groups {}, it goes on with {}: to set them needs CAP_SETGID",
+                list(&wanted.groups),
+                list(&self.groups)
+            ));
+        }
+        let missing = (wanted.permitted | wanted.ambient) & !self.permitted;
+        if missing != 0 {
+            losses.push(format!("the job had capabilities that we cannot give it: {}", names(missing)));
+        }
+        let missing = wanted.bounding & !self.bounding;
+        if missing != 0 {
+            losses.push(format!("the capability bounding set of the job had what ours has not: {}", names(missing)));
+        }
+        let excess = self.bounding & !wanted.bounding;
+        if excess != 0 && !self.has(CAP_SETPCAP) {
+            losses.push(format!("the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: {}", names(excess)));
+        }
+        if wanted.securebits & !KEEP_CAPS != self.securebits & !KEEP_CAPS && !self.has(CAP_SETPCAP) {
+            losses.push(format!("the secure bits {:#x} of the job need CAP_SETPCAP", wanted.securebits));
+        }
+        if self.no_new_privs && !wanted.no_new_privs {
+            losses.push("no_new_privs is set in the restarter, and so it is in the job".into());
+        }
+        losses
+    }
+
+    /// Rows that turn a thread with our credentials into one with the wanted ones, as far as we may. The order matters:
+    /// 1. Capabilities survive the change of ids, by the keep-caps flag at least, and for file access by no-setuid-fixup.
+    /// 2. Groups before users, because user 0 may set groups.
+    /// 3. Ids have taken capabilities out of the effective set: they come back from the permitted one. The inheritable set is the final
+    ///    one already, because it is limited by the bounding set.
+    /// 4. Ambient capabilities, which the secure bits may forbid to raise.
+    /// 5. The bounding set and the secure bits, for which CAP_SETPCAP must be in force.
+    /// 6. The final sets, which take it away. The kernel drops ambient capabilities that are no longer permitted.
+    fn become_other(&self, wanted: &CredentialV1, batch: &mut Batch) {
+        let prctl = |batch: &mut Batch, option: i32, argument: i32| {
+            batch.attempt(libc::SYS_prctl, [option.into(), argument.into()]);
+        };
+        prctl(batch, libc::PR_SET_KEEPCAPS, 1);
+        prctl(batch, libc::PR_SET_SECUREBITS, self.securebits | KEEP_CAPS | NO_SETUID_FIXUP);
+        if wanted.groups != self.groups {
+            let bytes: Vec<u8> = wanted.groups.iter().flat_map(|group| group.to_le_bytes()).collect();
+            let groups = batch.bytes(&bytes);
+            batch.attempt(libc::SYS_setgroups, [wanted.groups.len().into(), groups.into()]);
+        }
+        let [real, effective, saved, fs] = wanted.gids;
+        batch.call("set the group ids", libc::SYS_setresgid, [real.into(), effective.into(), saved.into()]);
+        batch.call("set the group id for files", libc::SYS_setfsgid, [fs.into()]);
+        let [real, effective, saved, fs] = wanted.uids;
+        batch.call("set the user ids", libc::SYS_setresuid, [real.into(), effective.into(), saved.into()]);
+        batch.call("set the user id for files", libc::SYS_setfsuid, [fs.into()]);
+        let limit = if self.has(CAP_SETPCAP) { self.bounding } else { self.permitted };
+        let inheritable = wanted.inheritable & (self.inheritable | limit);
+        let permitted = wanted.permitted & self.permitted;
+        capset(batch, self.permitted, self.permitted, inheritable);
+        batch.attempt(libc::SYS_prctl, [libc::PR_CAP_AMBIENT.into(), libc::PR_CAP_AMBIENT_CLEAR_ALL.into()]);
+        for bit in bits(wanted.ambient & permitted & inheritable) {
+            batch.attempt(libc::SYS_prctl, [libc::PR_CAP_AMBIENT.into(), libc::PR_CAP_AMBIENT_RAISE.into(), bit.into()]);
+        }
+        for bit in bits(self.bounding & !wanted.bounding) {
+            batch.attempt(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), bit.into()]);
+        }
+        prctl(batch, libc::PR_SET_KEEPCAPS, i32::from(wanted.securebits & KEEP_CAPS != 0));
+        prctl(batch, libc::PR_SET_SECUREBITS, wanted.securebits);
+        capset(batch, permitted, wanted.effective & permitted, inheritable);
+        if wanted.no_new_privs {
+            batch.call("set no_new_privs", libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into()]);
+        }
+    }
+}
+
+/// Adds capset(2) of the calling thread.
+fn capset(batch: &mut Batch, permitted: u64, effective: u64, inheritable: u64) {
+    const VERSION_3: u64 = 0x2008_0522;
+    let header = batch.words(&[VERSION_3]);
+    let half = |set: u64, at: u32| set >> at & 0xffff_ffff;
+    let sets = [0, 32].map(|at| [half(effective, at) | half(permitted, at) << 32, half(inheritable, at)]);
+    // Two structs of three 32-bit words each: effective, permitted, inheritable.
+    let [[low, low_inheritable], [high, high_inheritable]] = sets;
+    let data = batch.words(&[low, low_inheritable | high << 32, high >> 32 | high_inheritable << 32]);
+    batch.attempt(libc::SYS_capset, [header.into(), data.into()]);
+}
+
+/// A user namespace made without rights forbids setgroups(2) for ever (user_namespaces(7)).
+fn may_set_groups() -> bool {
+    std::fs::read("/proc/self/setgroups").map_or(true, |text| !text.starts_with(b"deny"))
+}
+
+fn bits(set: u64) -> impl Iterator<Item = u32> {
+    (0..N_CAPABILITIES).filter(move |bit| set >> bit & 1 == 1)
+}
+
+/// Different ids in the order given.
+fn list(ids: &[u32]) -> String {
+    let mut seen: Vec<String> = Vec::new();
+    for id in ids.iter().map(u32::to_string) {
+        if !seen.contains(&id) {
+            seen.push(id);
+        }
+    }
+    if seen.is_empty() { "(none)".into() } else { seen.join(", ") }
+}
+
+/// Names as in capabilities(7).
+fn names(set: u64) -> String {
+    const NAMES: &str = "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE \
+        NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE \
+        SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM \
+        BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
+    let name = |bit: u32| {
+        let name = NAMES.split(' ').nth(bit as usize);
+        name.map_or_else(|| format!("capability {bit}"), |name| format!("CAP_{name}"))
+    };
+    bits(set).map(name).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,42 @@
+//! The list of robust futexes of a thread (get_robust_list(2)).
+//!
+//! Kept: its address and size.
+//! Lost: nothing; the locks themselves are memory, and name their owner by thread id.
+//! Refused: nothing.
+
+use serde::{Deserialize, Serialize};
+
+use super::known;
+use crate::image::Tag;
+use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
+use crate::sys::process;
+use crate::tracee::Batch;
+
+/// See the module.
+pub struct RobustList;
+
+/// The registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RobustListV1 {
+    /// Address of the head; 0 when none is registered.
+    pub head: u64,
+    /// Size of the head in bytes.
+    pub bytes: u64,
+}
+
+impl TaskKind for RobustList {
+    type State = RobustListV1;
+    const TAG: Tag = Tag::new("robust_list", 1);
+    const STEP: Step = Step::Registrations;
+
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<RobustListV1>, KindError> {
+        let list = process::robust_list(probe.tid)
+            .map_err(|errno| KindError::host(format!("read the robust futex list of thread {}", probe.tid), errno))?;
+        Ok(known(RobustListV1 { head: list.head, bytes: list.bytes }))
+    }
+
+    fn apply(&self, state: &RobustListV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        batch.call("register the robust futex list", libc::SYS_set_robust_list, [state.head.into(), state.bytes.into()]);
+        Ok(())
+    }
+}

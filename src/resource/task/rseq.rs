@@ -1,0 +1,52 @@
+//! The restartable sequences area of a thread (rseq(2)).
+//!
+//! Kept: address, size and signature of the registration.
+//! Lost: the slice extension (PR_RSEQ_SLICE_EXTENSION), which no interface shows.
+//! Refused: nothing; before Linux 5.13 nothing is shown and nothing is kept.
+//!
+//! Relies on the stub having no registration of its own, and on the engine restarting a sequence that was interrupted.
+
+use serde::{Deserialize, Serialize};
+
+use super::known;
+use crate::image::Tag;
+use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
+use crate::sys::{Errno, ptrace};
+use crate::tracee::{Batch, TraceeError};
+
+/// See the module.
+pub struct Rseq;
+
+/// The registration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RseqV1 {
+    /// 0 when there is none.
+    pub address: u64,
+    /// Size given at registration.
+    pub bytes: u32,
+    /// What stands before abort handlers.
+    pub signature: u32,
+}
+
+impl TaskKind for Rseq {
+    type State = RseqV1;
+    const TAG: Tag = Tag::new("rseq", 1);
+    const STEP: Step = Step::Registrations;
+
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<RseqV1>, KindError> {
+        let found = match ptrace::rseq_configuration(probe.tid) {
+            Ok(found) => found,
+            Err(Errno::EIO | Errno::EINVAL) => ptrace::RseqConfiguration::default(),
+            Err(errno) => return Err(TraceeError::request("read the rseq area", probe.tid, errno).into()),
+        };
+        Ok(known(RseqV1 { address: found.address, bytes: found.bytes, signature: found.signature }))
+    }
+
+    fn apply(&self, state: &RseqV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        if state.address != 0 {
+            let args = [state.address.into(), state.bytes.into(), 0.into(), state.signature.into()];
+            batch.call("register the rseq area", libc::SYS_rseq, args);
+        }
+        Ok(())
+    }
+}
