@@ -13,6 +13,7 @@ pub mod high;
 pub mod hook;
 pub mod info;
 pub mod low;
+pub mod man;
 pub mod preflight;
 pub mod program;
 pub mod progress;
