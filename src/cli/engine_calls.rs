@@ -23,26 +23,13 @@ pub struct Reprise;
 impl Engine for Reprise {
     fn checkpoint(
         &mut self,
-        _request: &CheckpointRequest,
-        _observer: &mut dyn Observer,
+        request: &CheckpointRequest,
+        observer: &mut dyn Observer,
     ) -> Result<CheckpointReport, Failure> {
-        Err(absent())
+        crate::engine::checkpoint(request, observer)
     }
 
-    fn restart(&mut self, _request: &RestartRequest, _observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
-        Err(absent())
-    }
-}
-
-/// Until the engine is there.
-fn absent() -> Failure {
-    use crate::error::{Class, Stage, Subject};
-    Failure {
-        class: Class::Perm,
-        stage: Stage::Request,
-        subject: Subject::default(),
-        code: libc::ENOSYS,
-        cause: "this build has no engine".into(),
-        remedy: None,
+    fn restart(&mut self, request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
+        crate::engine::restart(request, observer)
     }
 }

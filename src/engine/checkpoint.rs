@@ -4,7 +4,6 @@
 //! and dropping the target removes what was written.
 
 use std::fs::File;
-use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -126,10 +125,10 @@ impl Output {
     fn file(&self) -> Result<File, Failure> {
         let file = match self {
             Output::Target(target) => target.file(),
-            Output::Descriptor(file) => file,
+            Output::Descriptor(file) => file.try_clone(),
         };
         let host = |error: std::io::Error| KindError::host("duplicate the context file's descriptor", errno_of(&error));
-        file.try_clone().map_err(host).at(Stage::Write)
+        file.map_err(host).at(Stage::Write)
     }
 
     fn finish(self, file: File, sync: bool) -> Result<Option<PathBuf>, Failure> {

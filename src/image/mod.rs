@@ -1,4 +1,4 @@
-//! The context file: what is in it ([`snapshot`]), how its bytes lie ([`layout`]), writing ([`save`]), reading ([`load`]),
+//! The context file: what is in it ([`snapshot`]), how its bytes lie (`layout`), writing (`save`), reading (`load`),
 //! and how it comes into being at its place ([`file`]).
 //!
 //! Relies on `error` only. Knows no kind and no process: everything a kind saves travels as a [`Record`].

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::KindError;
 use crate::image::{Description, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
-use crate::sys::{Errno, process};
+use crate::sys::process;
 
 /// One descriptor of a frozen process, as far as it can be seen without disturbing anything.
 pub struct Probe<'a> {

@@ -55,7 +55,7 @@ impl<'a> Fill<'a> {
 
     /// Fills every object that travels with its contents. `seed` has the shared memory parked.
     pub fn objects(&mut self, objects: &Objects, plan: &Plan, seed: i32) -> Result<(), Failure> {
-        for (id, object) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
+        for (id, _) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
             let shared = plan.parked.get(&id).copied();
             let built = &objects.built[id as usize];
             let file = match (shared, built.contents) {

@@ -45,7 +45,6 @@ fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes)
 
     observer.stage(Stage::Raise);
     let mut fill = fill::Fill::new(&snapshot, &mut pages, observer);
-    fill.objects(&built)?;
     let mut job = raise::raise(&snapshot, &plan, &built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 

@@ -211,6 +211,7 @@ impl Raising<'_> {
         let saved = &self.snapshot.processes[index];
         let maker_session = maker.map(|maker| self.snapshot.processes[maker].sid);
         let scratch = self.scratch;
+        let leader_is_ours = self.snapshot.processes.iter().any(|other| other.pid == saved.sid);
         let from = match maker {
             Some(maker) => &mut self.processes[maker].threads[0],
             None => &mut *self.seed,
@@ -224,7 +225,7 @@ impl Raising<'_> {
             become_leader(&mut leader, scratch)?;
             return Ok(leader);
         }
-        if self.processes.iter().any(|other| other.pid == saved.sid) || self.snapshot.processes.iter().any(|other| other.pid == saved.sid) {
+        if leader_is_ours {
             return Err(crate::resource::KindError::Unsupported {
                 what: format!("session {} of process {}, which its leader did not make it in,", saved.sid, saved.pid),
                 remedy: "leave out --restore-sid".into(),

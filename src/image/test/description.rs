@@ -14,7 +14,7 @@ fn refusal(change: impl FnOnce(&mut Snapshot)) -> String {
 #[test]
 fn the_sample_is_fine() {
     assert_eq!(refusal(|_| ()), "fine");
-    assert_eq!(refusal(|s| s.processes[0].threads[0].registers.clear()), "thread 100 has 0 and 832 bytes of registers");
+    assert_eq!(refusal(|s| s.processes[0].threads[0].registers.clear()), "thread 100 has 0 and 64 bytes of registers");
     assert_eq!(
         refusal(|s| {
             s.processes[0].threads[0].dead = true;

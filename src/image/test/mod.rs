@@ -68,7 +68,7 @@ fn process(pid: i32, ppid: i32, state: State) -> Process {
 }
 
 fn thread(tid: i32) -> Thread {
-    Thread { tid, dead: false, registers: vec![1; 216], xstate: vec![2; 832], records: vec![] }
+    Thread { tid, dead: false, registers: vec![1; 216], xstate: vec![2; 64], records: vec![] }
 }
 
 fn memory(parent: Option<MmId>) -> Memory {
@@ -132,10 +132,10 @@ fn space_salt(space: Space) -> u64 {
 fn sample_blocks() -> Vec<Put> {
     use RunKind::{Data, Same, Zero};
     vec![
-        put(Space::Memory(0), &[(1, 2, Data), (3, 90, Zero), (100, 1, Data)]),
+        put(Space::Memory(0), &[(1, 1, Data), (3, 90, Zero), (100, 1, Data)]),
         put(Space::Memory(0), &[(200, 1, Data)]),
         put(Space::Memory(1), &[(1, 2, Same), (100, 1, Data), (300, 5, Zero)]),
-        put(Space::Object(1), &[(0, 1, Data), (1, 1, Zero), (2, 1, Data)]),
+        put(Space::Object(1), &[(0, 1, Zero), (2, 1, Data)]),
     ]
 }
 
