@@ -78,7 +78,7 @@ impl<S: Default> Program<S> {
             let places = matches.indices_of(flag.long).unwrap_or_default();
             if let Takes::Nothing(_) = flag.takes {
                 // A repeated flag without value stands, as often as it was said, where it was said last.
-                let place = places.last().unwrap_or_default();
+                let place = places.max().unwrap_or_default();
                 let times = usize::from(matches.get_count(flag.long));
                 occurrences.extend((0..times).map(|_| (place, flag, None)));
             } else {

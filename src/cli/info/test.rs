@@ -77,7 +77,7 @@ fn object(kind: &'static str, path: &str, content_bytes: u64) -> Object {
 }
 
 fn description(object: u32, flags: i32, offset: u64) -> Description {
-    Description { object, end: 0, flags, offset, owner: None, signal: 0, locks: vec![] }
+    Description { object, flags, offset, owner: None, signal: 0, locks: vec![] }
 }
 
 fn snapshot() -> Snapshot {
