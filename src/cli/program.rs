@@ -285,7 +285,10 @@ mod test {
     fn man_page_and_completions_come_from_the_same_definitions() {
         use clap_complete::Shell;
         let man = program().show(Show::Man);
-        assert!(man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH \"SEE ALSO\""), "{man}");
+        assert!(
+            man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH \"SEE ALSO\""),
+            "{man}"
+        );
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = program().show(Show::Completions(shell));
             assert!(script.contains("loud") && script.contains("sample"), "{shell}: {script}");

@@ -130,7 +130,7 @@ mod test {
         let kinds: Vec<_> = memory.areas.iter().map(|area| MemoryKind::of(area, &memory)).collect();
         use MemoryKind::{Anonymous, Files, Heap, Kernel, Shared, Stack};
         assert_eq!(kinds, [Files, Heap, Anonymous, Shared, Stack, Kernel]);
-        let grown = Area { flags: vec!["gd".into()], ..area(0x9000, 0xa000, Backing::Anonymous) };
+        let grown = Area { flags: vec!["gd".into()], ..area(0x9000, 0xa000, "anonymous".into()) };
         assert_eq!(MemoryKind::of(&grown, &memory), Stack);
     }
 
