@@ -69,7 +69,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let wants_json = args.iter().any(|arg| arg == "--json");
     let program = program();
     let (mut said, operands) = program.parse(args);
-    said.general.json |= wants_json;
+    said.general.json |= wants_json && operands.is_err();
     let mut reporter = Reporter::new(streams, said.general, said.kmsg);
     let requester = nix::unistd::getpid().as_raw();
     let request = operands.and_then(|operands| Ok(high::checkpoint_request(&said, &operands, requester)?));

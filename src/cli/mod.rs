@@ -11,7 +11,9 @@ pub mod exit;
 pub mod flag;
 pub mod high;
 pub mod hook;
+pub mod info;
 pub mod low;
+pub mod man;
 pub mod preflight;
 pub mod program;
 pub mod progress;
@@ -21,3 +23,33 @@ pub mod run;
 pub mod text;
 pub mod wait;
 pub mod worker;
+
+#[cfg(test)]
+mod test {
+    //! What must hold for the definitions of all programs.
+
+    use super::exit::Show;
+    use super::flag::Flag;
+    use super::program::Program;
+
+    fn check<S>(program: &Program<S>) {
+        program.command().debug_assert();
+        for Flag { long, help, hidden, .. } in &program.flags {
+            assert!(!help.is_empty(), "{}: --{long} has no help", program.name);
+            assert!(!help.ends_with('.'), "{}: the help of --{long} ends with a full stop", program.name);
+            let is_shown = program.show(Show::Help).contains(&format!("--{long}"));
+            assert_eq!(is_shown, !hidden, "{}: --{long}", program.name);
+        }
+        let man = program.show(Show::Man);
+        assert!(man.starts_with(".ie") || man.starts_with(".TH"), "{man}");
+        assert!(program.examples.starts_with("EXAMPLES\n") && program.examples.contains("\nEXIT STATUS\n"));
+    }
+
+    #[test]
+    fn every_flag_has_a_help_text_and_every_program_its_examples() {
+        check(&super::checkpoint::program());
+        check(&super::restart::program());
+        check(&super::run::program());
+        check(&super::info::program());
+    }
+}

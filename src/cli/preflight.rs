@@ -20,6 +20,7 @@ use crate::error::{Class, Classified, Failure, Stage, Subject};
 
 /// Why a target cannot be written.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[allow(missing_docs, reason = "fields are named in the messages")]
 pub enum TargetError {
     /// The kernel says no.
     #[error("cannot write {}: {}", path.display(), strerror(*errno))]

@@ -13,14 +13,17 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use super::exit::{Reason, Refusal, Show, Stop};
 use super::flag::{Flag, Outcome, Takes};
+use super::man;
 
 /// What a clap definition is made for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Use {
     /// Reading a command line: everything may be repeated.
     Reading,
-    /// Help, man page, completion scripts: repetition is not shown.
+    /// Help and completion scripts: repetition is not shown.
     Showing,
+    /// The manual page: other names of a flag stand in its text, because clap_mangen leaves them out.
+    Manual,
 }
 
 /// Name of the operands among clap's arguments.
@@ -75,7 +78,7 @@ impl<S: Default> Program<S> {
             let places = matches.indices_of(flag.long).unwrap_or_default();
             if let Takes::Nothing(_) = flag.takes {
                 // A repeated flag without value stands, as often as it was said, where it was said last.
-                let place = places.last().unwrap_or_default();
+                let place = places.max().unwrap_or_default();
                 let times = usize::from(matches.get_count(flag.long));
                 occurrences.extend((0..times).map(|_| (place, flag, None)));
             } else {
@@ -111,7 +114,7 @@ impl<S> Program<S> {
         let operands = Arg::new(OPERANDS).value_name(name).help(help).value_parser(ValueParser::os_string());
         let operands = match purpose {
             Use::Reading => operands.num_args(0..).action(ArgAction::Append),
-            Use::Showing => operands.value_hint(hint(name)),
+            Use::Showing | Use::Manual => operands.value_hint(hint(name)),
         };
         Command::new(self.name)
             .version(env!("CARGO_PKG_VERSION"))
@@ -136,23 +139,13 @@ impl<S> Program<S> {
         match what {
             Show::Help => self.command().render_help().to_string(),
             Show::Version => format!("{} version {}\n", self.name, env!("CARGO_PKG_VERSION")),
-            Show::Man => self.man(),
+            Show::Man => man::page(&self.definition(Use::Manual), self.examples),
             Show::Completions(shell) => {
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut self.command(), self.name, &mut script);
                 String::from_utf8_lossy(&script).into_owned()
             }
         }
-    }
-
-    fn man(&self) -> String {
-        // The page has a section for examples instead of the free text below the options.
-        let page = clap_mangen::Man::new(self.command().after_help("")).section("1").manual("Reprise");
-        let mut roff = Vec::new();
-        let written = page.render(&mut roff);
-        assert!(written.is_ok(), "writing into memory cannot fail: {written:?}");
-        let examples = self.examples.replace('\\', "\\e").replace("\n.", "\n\\&.").replace('-', "\\-");
-        format!("{}.SH EXAMPLES\n.nf\n{examples}\n.fi\n", String::from_utf8_lossy(&roff))
     }
 }
 
@@ -170,7 +163,7 @@ fn argument<S>(flag: &Flag<S>, purpose: Use) -> Arg {
         .visible_aliases(flag.aliases)
         .aliases(flag.hidden_aliases)
         .hide(flag.hidden)
-        .help(flag.help)
+        .help(if purpose == Use::Manual { manual_text(flag) } else { flag.help.to_owned() })
         .help_heading(flag.heading);
     let arg = match flag.short {
         Some(short) => arg.short(short).visible_short_aliases(flag.other_short.iter().copied().collect::<Vec<_>>()),
@@ -184,11 +177,18 @@ fn argument<S>(flag: &Flag<S>, purpose: Use) -> Arg {
             .allow_hyphen_values(true)
     };
     match &flag.takes {
-        Takes::Nothing(_) if purpose == Use::Showing => arg.action(ArgAction::SetTrue),
-        Takes::Nothing(_) => arg.action(ArgAction::Count),
+        Takes::Nothing(_) if purpose == Use::Reading => arg.action(ArgAction::Count),
+        Takes::Nothing(_) => arg.action(ArgAction::SetTrue),
         Takes::Value(name, _) => valued(arg, *name).num_args(1),
         Takes::Maybe(name, _) => valued(arg, *name).num_args(0..=1).require_equals(true).default_missing_value(""),
     }
+}
+
+/// The help of a flag with its other names.
+fn manual_text<S>(flag: &Flag<S>) -> String {
+    let letters = flag.other_short.iter().map(|letter| format!("-{letter}"));
+    let names: Vec<String> = letters.chain(flag.aliases.iter().map(|name| format!("--{name}"))).collect();
+    if names.is_empty() { flag.help.to_owned() } else { format!("{} (also {})", flag.help, names.join(", ")) }
 }
 
 /// What completion scripts offer for a value.
@@ -279,5 +279,19 @@ mod test {
         let (said, operands) = parse("--name -x -n --loud --name= -- -l");
         assert_eq!(said, ["name -x", "name --loud", "name "]);
         assert_eq!(operands.unwrap(), ["-l"]);
+    }
+
+    #[test]
+    fn man_page_and_completions_come_from_the_same_definitions() {
+        use clap_complete::Shell;
+        let man = program().show(Show::Man);
+        assert!(
+            man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH \"SEE ALSO\""),
+            "{man}"
+        );
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = program().show(Show::Completions(shell));
+            assert!(script.contains("loud") && script.contains("sample"), "{shell}: {script}");
+        }
     }
 }

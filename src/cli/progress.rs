@@ -47,9 +47,12 @@ impl Watcher {
     }
 }
 
+/// What the bar looks like.
+const TEMPLATE: &str =
+    "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+
 fn style() -> ProgressStyle {
-    let template = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Observer for Watcher {
@@ -96,11 +99,6 @@ mod test {
 
     #[test]
     fn the_bar_has_a_valid_template() {
-        assert!(
-            ProgressStyle::with_template(
-                "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left"
-            )
-            .is_ok()
-        );
+        assert!(ProgressStyle::with_template(TEMPLATE).is_ok());
     }
 }

@@ -44,6 +44,11 @@ impl<'a, 'b> Reporter<'a, 'b> {
         }
     }
 
+    /// An object on stdout.
+    pub fn object(&mut self, object: &Value) {
+        self.print(&object.to_string());
+    }
+
     /// What is said under `-v`.
     pub fn verbose(&mut self, text: &str) {
         if self.general.verbose > 0 {

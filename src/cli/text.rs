@@ -19,6 +19,8 @@ pub enum Attempt {
     Checkpoint,
     /// `cr_restart`.
     Restart,
+    /// `cr_info`.
+    Info,
 }
 
 /// The meaning of an errno or of one of libcr's `CR_E*` codes.
@@ -64,6 +66,10 @@ fn headline(attempt: Attempt, failure: &Failure) -> String {
         (Attempt::Checkpoint, libc::ENOSYS) => "Checkpoint failed: support missing from kernel".into(),
         (Attempt::Checkpoint, libc::ESRCH) => "Checkpoint failed: no processes checkpointed".into(),
         (Attempt::Checkpoint, code) => format!("Checkpoint failed: {}", strerror(code)),
+        (Attempt::Info, code) => match &failure.subject.path {
+            Some(path) => format!("Cannot read {}: {}", path.display(), strerror(code)),
+            None => strerror(code),
+        },
         (Attempt::Restart, code) => match &failure.subject.path {
             Some(path) if exit::is_unopened_source(failure) => {
                 format!("Failed to open({}, O_RDONLY): {}", path.display(), strerror(code))
@@ -77,7 +83,8 @@ fn headline(attempt: Attempt, failure: &Failure) -> String {
 pub fn failure(attempt: Attempt, failure: &Failure) -> String {
     let chain = chain(failure).join(": ");
     let mut lines = vec![headline(attempt, failure), format!("  {chain}")];
-    let subject = missing(&failure.subject, &chain);
+    let said = [lines[0].as_str(), &chain].join("\n");
+    let subject = missing(&failure.subject, if attempt == Attempt::Info { &said } else { &chain });
     if subject != Subject::default() {
         lines.push(format!("  on {subject}"));
     }

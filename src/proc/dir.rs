@@ -234,7 +234,7 @@ mod test {
         }
         assert!(dir.is_same(), "a zombie is still the same process");
         assert!(matches!(dir.open_file("mem", false), Err(ProcError::Gone { .. })), "but has no memory");
-        assert_eq!(dir.descriptors().unwrap(), vec![]);
+        assert_eq!(dir.descriptors().unwrap(), Vec::<i32>::new());
         child.wait().unwrap();
         assert!(!dir.is_same());
         for gone in [dir.read("status").err(), dir.link("exe").err(), dir.descriptors().err(), dir.stat_link("fd/0").err()] {

@@ -20,7 +20,7 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
             said.creation = Creation::Backup(value.map(PathBuf::from));
             Ok(())
         })
-        .help("As --atomic, and keep the old one as NAME, or as the next of TARGET.~1~, TARGET.~2~, ..."),
+        .help("As --atomic, and keep the old one as NAME, or as the next of TARGET.~1~, TARGET.~2~ and so on"),
         Flag::switch("clobber", |said: &mut CheckpointSaid| {
             said.creation = Creation::Clobber;
             Ok(())
