@@ -11,6 +11,9 @@ use std::process::Command;
 /// The programs under test.
 pub const TOOLS: &[&str] = &["cr_checkpoint", "cr_restart", "cr_run", "cr_info"];
 
+/// The suite itself, in the run's directory: it starts itself again for every case.
+pub const SUITE: &str = "journeys";
+
 /// Where things are in cargo's target directory.
 pub struct Built {
     target: PathBuf,
@@ -70,6 +73,7 @@ impl Built {
     /// Fills BASE/bin and BASE/programs. What is missing there fails the cases that need it.
     pub fn copy_to(&self, base: &Path, tools: Option<&Path>) -> std::io::Result<()> {
         let (bin, programs) = (base.join("bin"), base.join("programs"));
+        take(&env::current_exe()?, &base.join(SUITE))?;
         fs::create_dir(&bin)?;
         fs::create_dir(&programs)?;
         for tool in TOOLS {
