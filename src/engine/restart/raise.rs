@@ -299,7 +299,8 @@ impl Raising<'_> {
                 saved.threads.iter().skip(1).map(|thread| self.plan.restore_pid.then_some(thread.tid)).collect();
             if !ids.is_empty() {
                 let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
-                let threads = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids).at(Stage::Raise).map_err(about)?;
+                let made = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids);
+                let threads = made.map_err(|error| taken_thread(error, saved)).at(Stage::Raise).map_err(about)?;
                 raised.threads.extend(threads);
             }
         }
@@ -347,6 +348,12 @@ fn discard(placeholder: Stopped) {
             break;
         }
     }
+}
+
+fn taken_thread(error: TraceeError, saved: &Process) -> crate::resource::KindError {
+    let ids = || saved.threads.iter().skip(1).map(|thread| thread.tid);
+    let id = ids().find(|tid| std::path::Path::new(&format!("/proc/{tid}")).exists()).or_else(|| ids().next());
+    taken(error, id.unwrap_or(saved.pid))
 }
 
 fn taken(error: TraceeError, id: i32) -> crate::resource::KindError {

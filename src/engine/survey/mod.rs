@@ -100,7 +100,7 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, ProcError> {
     let zombie = process.threads.is_empty();
     // The files of a dead leader are empty: any live thread shows the same, but for the exit signal.
     let dir = match process.threads.first() {
-        Some(thread) if process.leader_dead => dir.task(thread.tid)?,
+        Some(thread) if process.leader_dead => ProcDir::open(thread.tid)?,
         Some(_) | None => dir,
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);

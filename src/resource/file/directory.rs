@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::name::{self, Name};
+use std::os::fd::OwnedFd;
+
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
@@ -68,12 +70,21 @@ impl FileKind for Directory {
 
     fn open(&self, state: &DirectoryV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
-        open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings).map(Opened::New)
+        let fd = open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings)?;
+        read_once(&fd);
+        Ok(Opened::New(fd))
     }
 
     fn seeks(&self) -> bool {
         true
     }
+}
+
+/// Reads a name from the start. ext4 remembers the hash of a reader's first position, and would find nothing after a `rewinddir` if
+/// that were the position where the job was. A directory that may not be read has no reader.
+fn read_once(fd: &OwnedFd) {
+    let names = fd.try_clone().ok().and_then(|copy| nix::dir::Dir::from_fd(copy).ok());
+    names.into_iter().for_each(|mut names| drop(names.iter().next()));
 }
 
 #[cfg(test)]
