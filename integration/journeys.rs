@@ -120,8 +120,10 @@ fn again(site: &Site, row: &Row) -> Verdict {
 fn elsewhere(site: &Site, row: &Row) -> Verdict {
     let context = site.context("job.ctx");
     let (old, new) = (site.work(), site.dir.join("elsewhere"));
-    // The program's own file moves too.
-    let program = old.join(row.program);
+    // The program's own file moves too, below a name that no program uses.
+    let own = old.join(".program");
+    let program = own.join(row.program);
+    fs::create_dir(&own).attempt("make a directory for the program")?;
     fs::copy(site.program(row.program), &program).attempt("copy the program")?;
     let job = begin(site, row, program)?;
     site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
@@ -150,6 +152,9 @@ fn unprivileged(site: &Site, row: &Row) -> Verdict {
     site.drop_privileges()?;
     let context = site.context("job.ctx");
     let job = begin(site, row, site.program(row.program))?;
+    if let Some(wanted) = row.refused_to_nobody {
+        return refuses(site, row, &job, wanted);
+    }
     site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
     let job = site.restart(&[row.restart, NEW_PIDS].concat(), &context, &job)?;
     // For the program this is a restart with new pids like any other.
@@ -162,8 +167,12 @@ fn refused(site: &Site, row: &Row) -> Verdict {
         return Err(failed("this row expects no refusal"));
     };
     let job = begin(site, row, site.program(row.program))?;
-    let refusal = runs_on_refused(site, row, &job)?
-        .ok_or_else(|| failed("the checkpoint was not refused"))?;
+    refuses(site, row, &job, wanted)
+}
+
+fn refuses(site: &Site, row: &Row, job: &Job, wanted: &str) -> Verdict {
+    let refusal =
+        runs_on_refused(site, row, job)?.ok_or_else(|| failed("the checkpoint was not refused"))?;
     ensure(refusal.contains(wanted), || {
         format!("the refusal does not say {wanted:?}:\n{refusal}")
     })

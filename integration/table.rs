@@ -81,6 +81,8 @@ pub struct Row {
     pub not: &'static [(Journey, &'static str)],
     /// Whether a checkpoint is refused.
     pub refusal: Refusal,
+    /// Set when nobody's checkpoint must be refused for want of a right: what the message must contain.
+    pub refused_to_nobody: Option<&'static str>,
     /// Whether its threads, processes or areas come and go all the time, so that no two moments look the same.
     pub restless: bool,
     /// Whether the program starts as the leader of its own session.
@@ -96,6 +98,7 @@ const fn row(name: &'static str) -> Row {
         restart: &[],
         not: &[],
         refusal: Refusal::Never,
+        refused_to_nobody: None,
         restless: false,
         leads_session: false,
     }
@@ -141,6 +144,11 @@ impl Row {
         self
     }
 
+    const fn refused_to_nobody(mut self, text: &'static str) -> Row {
+        self.refused_to_nobody = Some(text);
+        self
+    }
+
     const fn restless(mut self) -> Row {
         self.restless = true;
         self
@@ -151,6 +159,28 @@ impl Row {
         self
     }
 }
+
+/// Why programs that run themselves by `/proc/self/exe` do not make these journeys.
+const EXE_OF_NOBODY: &[(Journey, &str)] = &[(
+    Unprivileged,
+    "nobody may not set /proc/PID/exe; it stays cr_restart",
+)];
+const EXE_MOVES: &[(Journey, &str)] = &[
+    (
+        Unprivileged,
+        "nobody may not set /proc/PID/exe; it stays cr_restart",
+    ),
+    (Elsewhere, "its own file moves, and it says so"),
+];
+/// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
+const UNSEEN: &[(Journey, &str)] = &[
+    (Restart, LOST_UNDO),
+    (Again, LOST_UNDO),
+    (Elsewhere, LOST_UNDO),
+    (NewPids, LOST_UNDO),
+    (Unprivileged, LOST_UNDO),
+];
+const LOST_UNDO: &str = "the kernel shows no SEM_UNDO adjustments; the kill applies them";
 
 /// Every row, by name.
 pub const ROWS: &[Row] = &[
@@ -173,7 +203,7 @@ pub const ROWS: &[Row] = &[
     row("clone_fs"),
     row("clone_sighand"),
     row("clone_vm"),
-    row("close_on_exec"),
+    row("close_on_exec").not(EXE_OF_NOBODY),
     row("command_line"),
     row("copy_on_write"),
     row("credential"),
@@ -182,20 +212,20 @@ pub const ROWS: &[Row] = &[
     row("death_signal"),
     row("deep_tree"),
     row("deleted"),
-    row("deleted_exe"),
+    row("deleted_exe").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("deleted_fifo"),
-    row("deleted_map"),
+    row("deleted_map").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("dev_zero"),
     row("device"),
     row("direct_io"),
     row("directory"),
-    row("dumpable"),
+    row("dumpable").refused_to_nobody("permission denied"),
     row("dup"),
     row("environment"),
-    row("epoll").refused("descriptor"),
-    row("epoll_wait").refused("descriptor"),
-    row("eventfd").refused("descriptor"),
-    row("exe"),
+    row("epoll"),
+    row("epoll_wait"),
+    row("eventfd"),
+    row("exe").not(EXE_MOVES),
     row("exit_signal"),
     row("fifo"),
     row("fifo_open"),
@@ -215,7 +245,7 @@ pub const ROWS: &[Row] = &[
     row("inotify_queue").refused("descriptor"),
     row("interval_timer"),
     row("io_priority"),
-    row("jit"),
+    row("jit").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("large"),
     row("lease"),
     row("limit"),
@@ -228,7 +258,7 @@ pub const ROWS: &[Row] = &[
     row("many_threads"),
     row("mdwe"),
     row("membarrier"),
-    row("memfd"),
+    row("memfd").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("mempolicy"),
     row("message_queue"),
     row("mlockall"),
@@ -241,14 +271,18 @@ pub const ROWS: &[Row] = &[
     row("oom_score"),
     row("open_flag"),
     row("orphan").checkpoint(&["--group"]),
-    row("owner").restart(&["--restore-pgid", "--restore-sid"]),
+    row("owner")
+        .leads_session()
+        .restart(&["--restore-pgid", "--restore-sid"]),
     row("packet_pipe"),
     row("passed_descriptor").refused("descriptor"),
     row("path_only"),
     row("pause"),
     row("pending"),
     row("personality"),
-    row("pgroup").restart(&["--restore-pgid", "--restore-sid"]),
+    row("pgroup")
+        .leads_session()
+        .restart(&["--restore-pgid", "--restore-sid"]),
     row("pidfd").refused("descriptor"),
     row("pipe"),
     row("pipe_capacity"),
@@ -257,11 +291,11 @@ pub const ROWS: &[Row] = &[
     row("pkey"),
     row("poll"),
     row("posix_lock"),
-    row("posix_queue").refused("descriptor"),
-    row("posix_shared_memory"),
+    row("posix_queue"),
+    row("posix_shared_memory").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("posix_timer"),
     row("private_file"),
-    row("proc_file").refused("descriptor"),
+    row("proc_file"),
     row("process"),
     row("process_flag"),
     row("protection"),
@@ -278,18 +312,20 @@ pub const ROWS: &[Row] = &[
     row("scheduling"),
     row("sealed"),
     row("seccomp"),
-    row("seccomp_filter"),
-    row("seccomp_strict"),
-    row("seccomp_thread"),
+    row("seccomp_filter").refused_to_nobody("permission denied"),
+    row("seccomp_strict").refused_to_nobody("permission denied"),
+    row("seccomp_thread").refused_to_nobody("permission denied"),
     row("securebits"),
     row("select"),
     row("semaphore"),
-    row("semaphore_undo").may_be_refused(),
-    row("session").restart(&["--restore-pgid", "--restore-sid"]),
+    row("semaphore_undo").not(UNSEEN),
+    row("session")
+        .leads_session()
+        .restart(&["--restore-pgid", "--restore-sid"]),
     row("shared_anonymous"),
     row("shared_file"),
-    row("shared_memory").refused("descriptor"),
-    row("signalfd").refused("descriptor"),
+    row("shared_memory").refused("System V shared memory"),
+    row("signalfd"),
     row("sigtimedwait"),
     row("sleep"),
     row("sparse"),
@@ -310,7 +346,7 @@ pub const ROWS: &[Row] = &[
     row("timer_overrun"),
     row("timer_slack"),
     row("timer_thread"),
-    row("timerfd").refused("descriptor"),
+    row("timerfd"),
     row("tls"),
     row("tmpfile"),
     row("tree"),
