@@ -72,8 +72,9 @@ struct Seen {
 pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result<Draft, Failure> {
     let mut seen = Vec::new();
     for (position, process) in frozen.processes.iter().enumerate() {
-        let found = look(position, process).at(Stage::Survey).map_err(|failure| failure.about(Subject::pid(process.pid)))?;
-        seen.push(found);
+        let about = |failure: Failure| failure.about(Subject::pid(process.pid));
+        sharing::check_threads(process).at(Stage::Survey).map_err(about)?;
+        seen.push(look(position, process).at(Stage::Survey).map_err(about)?);
     }
     parents_first(&mut seen);
     let mut snapshot = Snapshot::default();

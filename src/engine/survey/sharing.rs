@@ -9,6 +9,7 @@ use crate::error::{At, Failure, Stage};
 use crate::image::{MmId, Snapshot, TableId};
 use crate::resource::KindError;
 use crate::sys::{Errno, process};
+use crate::tracee::freeze::FrozenProcess;
 
 /// For every process, by position: which address space, table and fs state it has.
 pub struct Sharing {
@@ -32,6 +33,26 @@ pub fn of(seen: &[Seen]) -> Result<Sharing, Failure> {
 fn earlier(groups: &[Option<usize>]) -> Vec<Option<u32>> {
     let other = |(index, first): (usize, &Option<usize>)| first.filter(|first| *first != index).and_then(|first| u32::try_from(first).ok());
     groups.iter().enumerate().map(other).collect()
+}
+
+/// Threads share descriptors and directories with their process, unless they called unshare(2): such ones are refused.
+pub fn check_threads(frozen: &FrozenProcess) -> Result<(), KindError> {
+    let Some((first, others)) = frozen.threads.split_first() else { return Ok(()) };
+    for thread in others {
+        let differs = |order: Result<Ordering, Errno>| order.map(Ordering::is_ne).map_err(|errno| KindError::host("compare threads", errno));
+        let what = if differs(process::compare_tables(first.tid, thread.tid))? {
+            "descriptor table"
+        } else if differs(process::compare_fs(first.tid, thread.tid))? {
+            "working directory"
+        } else {
+            continue;
+        };
+        return Err(KindError::Unsupported {
+            what: format!("thread {} of process {}, which has a {what} of its own,", thread.tid, frozen.pid),
+            remedy: "wait until the thread has ended".into(),
+        });
+    }
+    Ok(())
 }
 
 /// For every process the position of the first one that shares with it (often itself); `None` for zombies.

@@ -54,7 +54,10 @@ impl TaskKind for IntervalTimer {
     fn apply(&self, state: &IntervalTimerV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         for (which, timer) in (0i32..).zip(state.timers) {
             let split = |us: u64| [us / SECOND_US, us % SECOND_US];
-            let room = batch.words(&[split(timer.interval_us), split(timer.remaining_us)].concat());
+            // A periodic real-time timer with nothing remaining has fired: its next period begins when the pending SIGALRM is taken.
+            let has_fired = which == 0 && timer.remaining_us == 0;
+            let remaining_us = if has_fired { timer.interval_us } else { timer.remaining_us };
+            let room = batch.words(&[split(timer.interval_us), split(remaining_us)].concat());
             batch.call("set an interval timer", libc::SYS_setitimer, [which.into(), room.into()]);
         }
         Ok(())
