@@ -4,7 +4,6 @@
 //! threads check themselves all the time.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
@@ -89,7 +88,7 @@ fn kill_restart(site: &Site) -> Verdict {
 /// After a killed restart either every process of the job runs, or none is left. Ends them.
 fn all_or_nothing(site: &Site, n_processes: usize) -> Verdict {
     let mut left = Vec::new();
-    let restarter = site.tool("cr_restart");
+    let restarter = Some(site.tool("cr_restart"));
     let settled = wait_until(Duration::from_secs(5), || {
         site.children.collect();
         left = observe::descendants();
@@ -97,7 +96,7 @@ fn all_or_nothing(site: &Site, n_processes: usize) -> Verdict {
             || left.len() == n_processes
                 && left
                     .iter()
-                    .all(|pid| observe::runs_by_itself(*pid, &restarter))
+                    .all(|pid| observe::is_untraced(*pid) && observe::image(*pid) != restarter)
     });
     let lines: Vec<String> = left.iter().map(|pid| observe::one_line(*pid)).collect();
     ensure(settled, || {
@@ -205,11 +204,10 @@ fn start_crowd(site: &Site) -> Verdict<Job> {
 
 /// Nobody is left stopped or traced, and nobody has complained.
 fn undisturbed(site: &Site, job: &Job) -> Verdict {
-    let nowhere = Path::new("");
     let free = || {
         observe::descendants()
             .iter()
-            .all(|pid| observe::runs_by_itself(*pid, nowhere) && !observe::is_stopped(*pid))
+            .all(|pid| observe::is_untraced(*pid) && !observe::is_stopped(*pid))
     };
     if wait_until(Duration::from_secs(5), free)
         && site.children.end_of(job.pid).is_none()

@@ -38,6 +38,7 @@ impl Site {
                 .open(work.join("out"))
         };
         let out = open().attempt("make the file out")?;
+        self.give_away(&work.join("out"))?;
         command
             .current_dir(&work)
             .stderr(out.try_clone().attempt("share the file out")?)
@@ -114,28 +115,24 @@ impl Site {
         Err(failed(format_args!("left behind:\n{}", lines.join("\n"))))
     }
 
-    /// Waits until every process of a restarted job is itself again.
-    ///
-    /// Until its release a process of the job is traced, and before that it is still a copy of cr_restart.
-    pub fn find_restarted(&self, tool: Pid, output: &Path, was: &Job) -> Verdict<Job> {
+    /// Waits until a restarted job runs: the success hook has left its mark, and nobody is traced any more.
+    pub fn find_restarted(&self, tool: Pid, output: &Path, mark: &Path, was: &Job) -> Verdict<Job> {
         let mut lead = None;
-        let restarter = self.tool("cr_restart");
         let runs = wait_until(self.patience, || {
             if self.children.end_of(tool).is_some() {
                 return true;
             }
-            let job: Vec<Pid> = observe::descendants()
-                .into_iter()
-                .filter(|pid| *pid != tool)
-                .collect();
-            lead = job
+            // The hook's shell is a child of cr_restart too, but younger than the job.
+            let all = observe::descendants();
+            let children = all
                 .iter()
                 .copied()
-                .find(|pid| observe::parent(*pid) == Some(tool));
-            lead.is_some()
-                && job
-                    .iter()
-                    .all(|pid| observe::runs_by_itself(*pid, &restarter))
+                .filter(|pid| observe::parent(*pid) == Some(tool));
+            lead = children
+                .clone()
+                .find(|pid| *pid == was.pid)
+                .or(children.min());
+            mark.exists() && lead.is_some() && all.iter().all(|pid| observe::is_untraced(*pid))
         });
         let job = |pid| Job {
             pid,

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -48,15 +48,10 @@ pub fn image(pid: Pid) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
-/// Whether no tracer holds the process and it is not a copy of the restarter.
-pub fn runs_by_itself(pid: Pid, restarter: &Path) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
-        return false;
-    };
-    let zombie = value(&status, "State").is_some_and(|state| state.starts_with('Z'));
-    zombie
-        || value(&status, "TracerPid") == Some("0")
-            && image(pid).is_some_and(|path| path != restarter)
+/// Whether no tracer holds the process.
+pub fn is_untraced(pid: Pid) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    value(&status, "TracerPid").is_none_or(|tracer| tracer == "0")
 }
 
 /// Whether the process is stopped, by a signal or a tracer.

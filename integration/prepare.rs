@@ -11,6 +11,9 @@ use std::process::Command;
 /// The programs under test.
 pub const TOOLS: &[&str] = &["cr_checkpoint", "cr_restart", "cr_run", "cr_info"];
 
+/// The suite itself, in the run's directory: it starts itself again for every case.
+pub const SUITE: &str = "journeys";
+
 /// Where things are in cargo's target directory.
 pub struct Built {
     target: PathBuf,
@@ -70,12 +73,13 @@ impl Built {
     /// Fills BASE/bin and BASE/programs. What is missing there fails the cases that need it.
     pub fn copy_to(&self, base: &Path, tools: Option<&Path>) -> std::io::Result<()> {
         let (bin, programs) = (base.join("bin"), base.join("programs"));
+        take(&env::current_exe()?, &base.join(SUITE))?;
         fs::create_dir(&bin)?;
         fs::create_dir(&programs)?;
         for tool in TOOLS {
             let from = tools.unwrap_or(&self.profile).join(tool);
             if from.is_file() {
-                fs::copy(from, bin.join(tool))?;
+                take(&from, &bin.join(tool))?;
             }
         }
         let load = programs.join("load");
@@ -87,10 +91,18 @@ impl Built {
     }
 }
 
+/// Cargo and the compilers write new files over old names, so a second name keeps the old file as well as a copy does.
+fn take(from: &Path, to: &Path) -> std::io::Result<()> {
+    if fs::hard_link(from, to).is_err() {
+        fs::copy(from, to)?;
+    }
+    Ok(())
+}
+
 fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         if entry.file_type()?.is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name()))?;
+            take(&entry.path(), &to.join(entry.file_name()))?;
         }
     }
     Ok(())

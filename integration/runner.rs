@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::case::{self, Filter};
 use crate::children::wait_until;
 use crate::observe;
-use crate::prepare::workspace;
+use crate::prepare::{SUITE, workspace};
 use crate::sandbox;
 use crate::site::Site;
 use crate::verdict::{Stop, Verdict, failed};
@@ -148,8 +148,7 @@ fn run_one(plan: &Plan, words: &[&str; 2], timeout: Duration, namespaced: bool) 
     let said = prepared
         .map_err(|error| failed(format_args!("cannot prepare {}: {error}", dir.display())))?;
     fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).expect("open the case's directory");
-    let program = std::env::current_exe().expect("the path of the running program");
-    let mut command = Command::new(program);
+    let mut command = Command::new(plan.base.join(SUITE));
     command
         .arg(if namespaced { "--outer" } else { "--inside" })
         .args(words)

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -107,13 +107,18 @@ impl Site {
         if !nix::unistd::geteuid().is_root() || !self.may_become_nobody() {
             return Err(skipped("needs root, to become another user"));
         }
-        for path in [&self.dir, &self.work()] {
-            chown(path, Some(NOBODY), Some(NOBODY)).attempt("give the directory to nobody")?;
-            fs::set_permissions(path, PermissionsExt::from_mode(0o755))
-                .attempt("open the directory")?;
-        }
         self.unprivileged.set(true);
-        Ok(())
+        self.give_away(&self.dir)?;
+        self.give_away(&self.work())
+    }
+
+    /// Makes a file of the job's the job's own, whoever that is.
+    pub fn give_away(&self, path: &Path) -> Verdict {
+        if !self.unprivileged.get() {
+            return Ok(());
+        }
+        let what = format!("give {} to nobody", path.display());
+        chown(path, Some(NOBODY), Some(NOBODY)).attempt(what)
     }
 
     /// In a user namespace root is the only user there is.

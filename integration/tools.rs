@@ -56,10 +56,16 @@ impl Site {
 
     /// `cr_restart EXTRA… CONTEXT`, left running; returns when the job runs again.
     pub fn restart(&self, extra: &[&str], context: &Path, was: &Job) -> Verdict<Job> {
+        let mark = self.context("restarted");
+        let _ = fs::remove_file(&mark);
         let mut command = self.command(self.tool("cr_restart"));
-        command.args(extra).arg(context);
+        // Commands of hooks run in the directory of cr_restart.
+        command
+            .args(extra)
+            .args(["--run-on-success", ": >restarted"])
+            .arg(context);
         let (tool, output) = self.launch(&mut command)?;
-        let job = self.find_restarted(tool, &output, was)?;
+        let job = self.find_restarted(tool, &output, &mark, was)?;
         self.step(format_args!("  the job runs again as process {}", job.pid));
         Ok(job)
     }

@@ -163,7 +163,8 @@ impl<'a> Selection<'a> {
             }
         }
         self.apply_trace_rules(&census, &mut members)?;
-        let alive = members.iter().any(|pid| census.stats.get(pid).is_some_and(|stat| stat.state != 'Z'));
+        // A leader that ended before its threads looks like a zombie with several threads.
+        let alive = members.iter().any(|pid| census.stats.get(pid).is_some_and(|stat| stat.state != 'Z' || 1 < stat.num_threads));
         if !alive {
             let why = format!("{} {} names no process that runs and may be saved", scope_word(self.request.scope), list(&self.ids));
             return Err(SelectError::Nothing { why });

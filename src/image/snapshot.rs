@@ -117,6 +117,9 @@ pub struct Process {
     /// Index of the earlier process whose working directory, root and umask it shares (CLONE_FS).
     #[serde(default)]
     pub shares_fs_with: Option<u32>,
+    /// Index of the earlier process whose signal handlers it shares (CLONE_SIGHAND).
+    #[serde(default)]
+    pub shares_handlers_with: Option<u32>,
 }
 
 /// Whether a process ran when the checkpoint was requested.
@@ -167,9 +170,9 @@ pub struct Memory {
     pub auxv: Vec<u8>,
     /// The object whose file is `/proc/PID/exe`.
     pub exe: Option<ObjectId>,
-    /// State of the address space beyond its areas, one record a kind.
+    /// Flags of mlockall(2) for areas to come (MCL_FUTURE, MCL_ONFAULT); 0: they are not locked.
     #[serde(default)]
-    pub records: Vec<Record>,
+    pub lock_future: i32,
 }
 
 /// The fields of `struct prctl_mm_map` (`PR_SET_MM_MAP`, prctl(2)); addresses.

@@ -99,7 +99,8 @@ pub trait FileKind: Sync + 'static {
         Ok(())
     }
 
-    /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known: rows for its batch.
+    /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known and its descriptors are in place:
+    /// rows for its batch. Asked for every descriptor of every table.
     fn bind(&self, _state: &Self::State, _fd: i32, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
         Ok(())
     }

@@ -22,12 +22,17 @@ use crate::image::Record;
 /// Every kind of object that descriptors reach. The first claim wins: specific before general.
 pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::path_only::PathOnly,
+    &file::memfd::Memfd,
     &file::regular::Regular,
     &file::directory::Directory,
     &file::tty::Tty,
     &file::device::Device,
     &file::pipe::Pipe,
     &file::fifo::Fifo,
+    &file::eventfd::Eventfd,
+    &file::timerfd::Timerfd,
+    &file::signalfd::Signalfd,
+    &file::epoll::Epoll,
 ];
 
 /// State that a process has once, in the order of [`Step`].
@@ -35,21 +40,36 @@ pub static PROCESS_KINDS: &[&dyn AnyTaskKind] = &[
     &task::cwd::Cwd,
     &task::umask::Umask,
     &task::handler::Handler,
+    &task::process_flag::ProcessFlag,
+    &task::oom_score::OomScore,
+    &task::subreaper::Subreaper,
+    &task::membarrier::Membarrier,
     &task::limit::Limit,
+    &task::dumpable::Dumpable,
+    &task::mdwe::Mdwe,
     &task::interval_timer::IntervalTimer,
+    &task::posix_timer::PosixTimer,
     &task::pending::Pending,
 ];
 
 /// State that every thread has, in the order of [`Step`].
 pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[
     &task::name::Name,
+    &task::personality::Personality,
+    &task::timer_slack::TimerSlack,
+    &task::thread_flag::ThreadFlag,
     &task::scheduling::Scheduling,
     &task::affinity::Affinity,
+    &task::io_priority::IoPriority,
+    &task::mempolicy::Mempolicy,
+    &task::seccomp::Seccomp,
     &task::credential::Credential,
+    &task::death_signal::DeathSignal,
     &task::alternate_stack::AlternateStack,
     &task::robust_list::RobustList,
     &task::clear_child_tid::ClearChildTid,
     &task::rseq::Rseq,
+    &task::syscall_dispatch::SyscallDispatch,
     &task::thread_signal::ThreadSignal,
 ];
 

@@ -246,3 +246,18 @@ pub fn socket_option(fd: BorrowedFd<'_>, option: i32) -> Result<i32, Errno> {
     check(i64::from(unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, pointer, &mut bytes) }))?;
     Ok(value)
 }
+
+/// `epoll_ctl(2)` with EPOLL_CTL_ADD — register a descriptor with an epoll instance.
+pub fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>, events: u32, data: u64) -> Result<(), Errno> {
+    let mut event = libc::epoll_event { events, u64: data };
+    // SAFETY: the kernel reads one live struct.
+    check(i64::from(unsafe { libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event) })).map(drop)
+}
+
+/// `fcntl(F_OFD_GETLK)` — the first record lock that would keep this one from being set on the description; `l_pid` is -1 when a
+/// description owns it.
+pub fn conflicting_lock(fd: BorrowedFd<'_>, lock: &libc::flock) -> Result<Option<libc::flock>, Errno> {
+    let mut found = libc::flock { l_pid: 0, ..*lock };
+    fcntl(fd, libc::F_OFD_GETLK, std::ptr::from_mut(&mut found) as u64)?;
+    Ok((i32::from(found.l_type) != libc::F_UNLCK).then_some(found))
+}

@@ -12,6 +12,7 @@ const KCMP_FILE: c_int = 0;
 const KCMP_VM: c_int = 1;
 const KCMP_FILES: c_int = 2;
 const KCMP_FS: c_int = 3;
+const KCMP_SIGHAND: c_int = 4;
 
 fn kcmp(a: pid_t, b: pid_t, what: c_int, first: u64, second: u64) -> Result<Ordering, Errno> {
     // SAFETY: kcmp(2) takes numbers only.
@@ -42,10 +43,23 @@ pub fn compare_fs(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
     kcmp(a, b, KCMP_FS, 0, 0)
 }
 
+/// `kcmp(2)` — do two processes share signal handlers (CLONE_SIGHAND)? An order as in [`compare_descriptions`].
+pub fn compare_handlers(a: pid_t, b: pid_t) -> Result<Ordering, Errno> {
+    kcmp(a, b, KCMP_SIGHAND, 0, 0)
+}
+
 /// `pidfd_open(2)` — a descriptor that stays with this process, whatever happens to its number.
 pub fn pidfd_open(pid: pid_t) -> Result<OwnedFd, Errno> {
     // SAFETY: takes numbers only.
     let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    owned(fd)
+}
+
+/// `pidfd_open(2)` with PIDFD_THREAD (Linux 6.9) — the same for one thread, which may outlive its leader.
+pub fn pidfd_open_thread(tid: pid_t) -> Result<OwnedFd, Errno> {
+    const PIDFD_THREAD: c_int = libc::O_EXCL;
+    // SAFETY: takes numbers only.
+    let fd = check(unsafe { libc::syscall(libc::SYS_pidfd_open, tid, PIDFD_THREAD) })?;
     owned(fd)
 }
 
@@ -249,4 +263,11 @@ pub fn own_securebits() -> Result<i32, Errno> {
 /// `PR_GET_NO_NEW_PRIVS` (prctl(2)) — whether execve(2) can no longer give us rights.
 pub fn own_no_new_privs() -> Result<bool, Errno> {
     ask(libc::PR_GET_NO_NEW_PRIVS, 0, 0).map(|answer| answer == 1)
+}
+
+/// `PR_TIMER_CREATE_RESTORE_IDS` (Linux 6.15) — whether timer_create(2) can be told which id to give.
+pub fn timer_ids_can_be_chosen() -> bool {
+    const PR_TIMER_CREATE_RESTORE_IDS: c_int = 77;
+    const GET: u32 = 2;
+    ask(PR_TIMER_CREATE_RESTORE_IDS, GET, 0).is_ok()
 }

@@ -20,6 +20,10 @@ const PTRACE_SETSIGMASK: u32 = 0x420b;
 const PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4210;
 const PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: u32 = 0x4211;
 
+/// Options for [`seize`]: tell stops at system calls apart from SIGTRAP. Always wanted.
+pub const O_TRACESYSGOOD: i32 = libc::PTRACE_O_TRACESYSGOOD;
+/// The signal number of a stop at a system call.
+pub const SYSCALL_STOP: i32 = libc::SIGTRAP | 0x80;
 /// Options for [`seize`]: kill the tracee when the tracer ends. Never for a live job.
 pub const O_EXITKILL: i32 = libc::PTRACE_O_EXITKILL;
 /// Options for [`seize`]: suspend its seccomp filters while it is traced (needs CAP_SYS_ADMIN).
@@ -45,9 +49,9 @@ pub fn cont(tid: pid_t, signal: i32) -> Result<(), Errno> {
     request(libc::PTRACE_CONT, tid, 0, usize::try_from(signal).unwrap_or(0)).map(drop)
 }
 
-/// `PTRACE_SINGLESTEP` — let a stopped task execute one instruction.
-pub fn single_step(tid: pid_t) -> Result<(), Errno> {
-    request(libc::PTRACE_SINGLESTEP, tid, 0, 0).map(drop)
+/// `PTRACE_SYSCALL` — let a stopped task run to the next entry to or exit from a system call.
+pub fn cont_to_syscall(tid: pid_t) -> Result<(), Errno> {
+    request(libc::PTRACE_SYSCALL, tid, 0, 0).map(drop)
 }
 
 /// `PTRACE_DETACH` — let go of a stopped task, delivering `signal` unless it is 0.
@@ -161,7 +165,7 @@ pub fn rseq_configuration(tid: pid_t) -> Result<RseqConfiguration, Errno> {
     Ok(configuration)
 }
 
-/// `PTRACE_SECCOMP_GET_FILTER` — the `index`th filter, 0 being the youngest; 8 bytes an instruction. ENOENT: no such filter.
+/// `PTRACE_SECCOMP_GET_FILTER` — the `index`th filter, 0 being the oldest; 8 bytes an instruction. ENOENT: no such filter.
 pub fn seccomp_filter(tid: pid_t, index: usize) -> Result<Vec<u8>, Errno> {
     let instructions = usize::try_from(request(PTRACE_SECCOMP_GET_FILTER, tid, index, 0)?).unwrap_or(0);
     let mut program = vec![0u8; instructions * 8];

@@ -187,7 +187,7 @@ fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
     if status.dead {
         return Ok(Seized::Dead);
     }
-    let options = if status.seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
+    let options = ptrace::O_TRACESYSGOOD | if status.seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
     match ptrace::seize(tid, options).and_then(|()| ptrace::interrupt(tid)) {
         Ok(()) => Ok(Seized::Yes),
         Err(Errno::ESRCH) => Ok(Seized::Dead),

@@ -55,7 +55,7 @@ impl Scratch {
             }
         };
         let scratch = Scratch { code, slots, slot_bytes, n_slots };
-        if let Err(error) = memory::write(task.pid, code, &arch::CALL_LOOP) {
+        if let Err(error) = memory::write(task.tid, code, &arch::CALL_LOOP) {
             scratch.uproot(task)?;
             return Err(error);
         }
@@ -144,9 +144,9 @@ impl Run {
         let signal = quiet_signal(task)?;
         let place = LoopPlace { code: scratch.code, rows, rows_end: rows, frame, pid: task.inner_pid, tid: task.inner_tid, signal };
         let xstate = task.xstate()?;
-        memory::write(task.pid, frame, &arch::return_frame(frame, task.registers(), &xstate, task.mask()))?;
+        memory::write(task.tid, frame, &arch::return_frame(frame, task.registers(), &xstate, task.mask()))?;
         if 0 < batch.data_bytes() {
-            memory::write(task.pid, data, &batch.data(data))?;
+            memory::write(task.tid, data, &batch.data(data))?;
         }
         let mut run = Run { place, data, room, results: Vec::with_capacity(batch.len()), in_flight: 0..0 };
         run.send(task, batch)?;
@@ -159,7 +159,7 @@ impl Run {
         let first = self.results.len();
         self.in_flight = first..batch.len().min(first + fit);
         let rows = batch.rows(self.in_flight.clone(), self.data);
-        memory::write(task.pid, self.place.rows, &rows)?;
+        memory::write(task.tid, self.place.rows, &rows)?;
         self.place.rows_end = self.place.rows + rows.len() as u64;
         let registers = arch::loop_registers(task.registers(), &self.place);
         let quiet = !(1u64 << (self.place.signal - 1));
@@ -173,7 +173,7 @@ impl Run {
         loop {
             let done = self.wait(task)?;
             let mut rows = vec![0u8; self.in_flight.len() * ROW_BYTES];
-            memory::read(task.pid, self.place.rows, &mut rows)?;
+            memory::read(task.tid, self.place.rows, &mut rows)?;
             for row in rows.chunks(ROW_BYTES).take(done.min(self.in_flight.len())) {
                 self.results.push(i64::from_le_bytes(row[56..64].try_into().expect("eight bytes")));
             }
@@ -192,7 +192,7 @@ impl Run {
         task.settle()?;
         let mut data = vec![0u8; batch.data_bytes()];
         if !data.is_empty() {
-            memory::read(task.pid, self.data, &mut data)?;
+            memory::read(task.tid, self.data, &mut data)?;
         }
         Ok(Answers { results: std::mem::take(&mut self.results), data })
     }
@@ -248,7 +248,7 @@ fn number(flags: i32) -> u64 {
     u64::from(flags.cast_unsigned())
 }
 
-/// Makes one call by stepping over a `syscall` instruction that the task has anyway.
+/// Makes one call with a `syscall` instruction that the task has anyway.
 fn bare_call(task: &mut Stopped, gadget: u64, number: i64, args: [u64; 6], attempt: &'static str) -> Result<u64, TraceeError> {
     let mut registers = *task.registers();
     let [rdi, rsi, rdx, r10, r8, r9] = args;
@@ -259,7 +259,7 @@ fn bare_call(task: &mut Stopped, gadget: u64, number: i64, args: [u64; 6], attem
     registers.orig_rax = u64::MAX;
     ptrace::set_signal_mask(task.tid, u64::MAX).map_err(|e| TraceeError::request("block the signals", task.tid, e))?;
     ptrace::set_registers(task.tid, &registers).map_err(|e| TraceeError::request("set the registers", task.tid, e))?;
-    let result = step(task, gadget + arch::SYSCALL.len() as u64);
+    let result = step(task);
     task.settle()?;
     let value = result?.cast_signed();
     if (-4095..0).contains(&value) {
@@ -269,20 +269,24 @@ fn bare_call(task: &mut Stopped, gadget: u64, number: i64, args: [u64; 6], attem
     Ok(value.cast_unsigned())
 }
 
-/// Steps until the instruction before `after` has been executed; returns rax.
-fn step(task: &mut Stopped, after: u64) -> Result<u64, TraceeError> {
+/// Lets the task make the call it is set up for, from one stop at its entry to one at its exit; returns rax. Single-stepping would be
+/// shorter, but its trap resets a SIGTRAP that the job ignores or blocks to the default action.
+fn step(task: &mut Stopped) -> Result<u64, TraceeError> {
+    let mut stops = 0;
     loop {
-        ptrace::single_step(task.tid).map_err(|e| TraceeError::request("step", task.tid, e))?;
+        ptrace::cont_to_syscall(task.tid).map_err(|e| TraceeError::request("make a call", task.tid, e))?;
         let (signal, event) = task.wait()?;
-        let registers = ptrace::registers(task.tid).map_err(|e| TraceeError::request("read the registers", task.tid, e))?;
-        if event == 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGSYS) {
-            return Err(TraceeError::Crashed { tid: task.tid, signal, address: registers.rip });
-        }
-        if event == 0 && signal != libc::SIGTRAP {
+        if event == 0 && signal == ptrace::SYSCALL_STOP {
+            stops += 1;
+        } else if event == 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGSYS) {
+            let rip = ptrace::registers(task.tid).map_or(0, |registers| registers.rip);
+            return Err(TraceeError::Crashed { tid: task.tid, signal, address: rip });
+        } else if event == 0 {
             let info = ptrace::signal_info(task.tid).map_err(|e| TraceeError::request("read the signal", task.tid, e))?;
             task.hold(info);
         }
-        if registers.rip == after {
+        if stops == 2 {
+            let registers = ptrace::registers(task.tid).map_err(|e| TraceeError::request("read the registers", task.tid, e))?;
             return Ok(registers.rax);
         }
     }
@@ -301,17 +305,17 @@ fn find_syscall_outside(task: &Stopped, scratch: &Scratch) -> Result<u64, Tracee
 fn find_syscall_where(task: &Stopped, wanted: impl Fn(u64) -> bool) -> Result<u64, TraceeError> {
     let before = task.registers().rip.wrapping_sub(2);
     let mut bytes = [0u8; 2];
-    if wanted(before) && memory::read(task.pid, before, &mut bytes).is_ok() && bytes == arch::SYSCALL {
+    if wanted(before) && memory::read(task.tid, before, &mut bytes).is_ok() && bytes == arch::SYSCALL {
         return Ok(before);
     }
     let failed = |source| TraceeError::Request { attempt: "find a syscall instruction", tid: task.tid, source };
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", task.pid)).map_err(|_| TraceeError::Gone { tid: task.tid })?;
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", task.tid)).map_err(|_| TraceeError::Gone { tid: task.tid })?;
     let mut areas: Vec<(u64, u64)> = maps.lines().filter_map(executable_area).filter(|area| wanted(area.0)).collect();
     // The vdso stands last and is small; libraries come before programs.
     areas.reverse();
     for (start, end) in areas {
         let mut code = vec![0u8; usize::try_from((end - start).min(8 << 20)).unwrap_or(0)];
-        if memory::read(task.pid, start, &mut code).is_err() {
+        if memory::read(task.tid, start, &mut code).is_err() {
             continue;
         }
         if let Some(at) = code.windows(2).position(|pair| pair == arch::SYSCALL) {

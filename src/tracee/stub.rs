@@ -23,6 +23,8 @@ pub struct Birth {
     pub sibling: bool,
     /// It shares the maker's address space (CLONE_VM).
     pub share_memory: bool,
+    /// It shares the maker's signal handlers (CLONE_SIGHAND); the address space too, then.
+    pub share_handlers: bool,
     /// It shares the maker's descriptor table (CLONE_FILES).
     pub share_table: bool,
     /// It shares the maker's working directory, root and umask (CLONE_FS).
@@ -39,6 +41,7 @@ impl Birth {
         CLONE_PTRACE
             | flag(self.sibling, 0x8000)
             | flag(self.share_memory, 0x100)
+            | flag(self.share_handlers, 0x800)
             | flag(self.share_table, 0x400)
             | flag(self.share_fs, 0x200)
     }
@@ -49,7 +52,7 @@ impl Birth {
 pub fn seed(address: u64, suspend_seccomp: bool) -> Result<(Stopped, Scratch), TraceeError> {
     let own = std::process::id().cast_signed();
     let pid = process::fork_paused().map_err(|source| TraceeError::Request { attempt: "fork a child", tid: own, source })?;
-    let options = ptrace::O_EXITKILL | if suspend_seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
+    let options = ptrace::O_TRACESYSGOOD | ptrace::O_EXITKILL | if suspend_seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
     let seized = ptrace::seize(pid, options).and_then(|()| ptrace::interrupt(pid));
     if let Err(errno) = seized {
         // Nobody else knows it: killed and reaped here.
@@ -175,7 +178,9 @@ pub fn end(mut stub: Stopped, scratch: &Scratch, status: i32) -> Result<(), Trac
     let failed = |errno| TraceeError::request("end a stub", pid, errno);
     ptrace::set_signal_mask(pid, 0).map_err(failed)?;
     process::thread_kill(pid, pid, signal).map_err(failed)?;
-    ptrace::cont(pid, 0).map_err(failed)?;
+    if signal != libc::SIGKILL {
+        ptrace::cont(pid, 0).map_err(failed)?;
+    }
     loop {
         let (_, status) = process::wait_all(pid).map_err(failed)?;
         if !libc::WIFSTOPPED(status) {

@@ -135,11 +135,11 @@ impl Stopped {
             return Ok(());
         }
         const RSEQ_CS: u64 = 8;
-        let descriptor = super::memory::read_word(self.pid, rseq.address + RSEQ_CS)?;
+        let descriptor = super::memory::read_word(self.tid, rseq.address + RSEQ_CS)?;
         if descriptor == 0 {
             return Ok(());
         }
-        let [start, length, abort] = [8, 16, 24].map(|offset| super::memory::read_word(self.pid, descriptor + offset));
+        let [start, length, abort] = [8, 16, 24].map(|offset| super::memory::read_word(self.tid, descriptor + offset));
         if self.registers.rip.wrapping_sub(start?) < length? {
             self.registers.rip = abort?;
         }

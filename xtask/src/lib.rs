@@ -8,6 +8,7 @@
 pub mod bench;
 pub mod ci;
 pub mod demo;
+pub mod docs;
 pub mod integration;
 pub mod new_kind;
 pub mod place;

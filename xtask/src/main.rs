@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Outcome, bench, ci, demo, integration, new_kind, test, testprogs, tidy};
+use xtask::{Outcome, bench, ci, demo, docs, integration, new_kind, test, testprogs, tidy};
 
 /// The chores of the project.
 #[derive(Parser)]
@@ -36,6 +36,8 @@ enum Task {
     },
     /// Checkpoint, kill and restart a real job, showing every command
     Demo,
+    /// Make the reference page of kinds, docs/kinds.md, from the heads of their files
+    Docs,
     /// Make the four places of a new kind
     NewKind {
         /// file, process or thread
@@ -73,6 +75,7 @@ fn run(task: Task) -> Outcome {
         Task::Integration { release, words } => integration::run_suite(&words, release),
         Task::Test { words } => test::run_all(&words),
         Task::Demo => demo::play(),
+        Task::Docs => docs::write(),
         Task::NewKind { sort, name } => new_kind::make(&sort, &name),
         Task::Bench(options) => bench::run(&options),
         Task::Measured { words } => bench::measure::measured(&words),

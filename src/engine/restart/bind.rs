@@ -101,6 +101,9 @@ impl Binder<'_> {
         let exe = memory.exe.and_then(|exe| self.objects.file_of(exe, false));
         let row = fields::set(&memory.fields, &memory.auxv, exe, batch);
         memory.areas.iter().for_each(|area| area::seal(area, batch));
+        if memory.lock_future != 0 {
+            batch.call("lock memory to come", libc::SYS_mlockall, [memory.lock_future.into()]);
+        }
         row
     }
 
@@ -180,7 +183,7 @@ impl Binder<'_> {
                         file_kind(&object.record)?.bind(object, descriptor.fd, &mut cx, batch)?;
                     }
                 }
-                Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &cx, batch),
+                Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &mut cx, batch),
                 Touch::Locks | Touch::Owners => {}
             }
         }

@@ -6,14 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use nix::unistd::{Whence, lseek};
-
 use super::PlanError;
 use super::plan::{Plan, maps_file};
 use crate::engine::note::Notes;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
-use crate::resource::file::lock;
+use crate::resource::file::{self, lock};
 use crate::resource::memory::shared;
 use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
 use crate::sys::{descriptor, process};
@@ -90,12 +88,9 @@ impl Objects {
         notes.warn_all(&Subject::path(&object.path), cx.warnings);
         let opened = opened?;
         if let Opened::New(fd) = &opened {
-            set_flags(fd, description.flags)?;
-            if kind.seeks() {
-                let offset = i64::try_from(description.offset).unwrap_or(i64::MAX);
-                lseek(fd, offset, Whence::SeekSet).map_err(|errno| KindError::host(format!("seek to {offset}"), errno))?;
-            }
+            file::open::dress(fd.as_fd(), description, kind.seeks())?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
+            lock::check_free(fd.as_fd(), &description.locks)?;
         }
         Ok(opened)
     }
@@ -144,20 +139,6 @@ impl Objects {
 /// Whether an area needs its file open for writing: it is shared and may be made writable.
 pub fn writes(area: &crate::image::Area) -> bool {
     area.shared && area.has("mw")
-}
-
-/// Status flags that open(2) ignores or that kinds leave to us.
-fn set_flags(fd: &OwnedFd, flags: i32) -> Result<(), KindError> {
-    const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
-    if flags & libc::O_PATH != 0 {
-        return Ok(());
-    }
-    let now = descriptor::status_flags(fd.as_fd()).map_err(|errno| KindError::host("read the status flags", errno))?;
-    let wanted = now & !SETTABLE | flags & SETTABLE;
-    if now & SETTABLE == wanted & SETTABLE {
-        return Ok(());
-    }
-    descriptor::set_status_flags(fd.as_fd(), wanted).map_err(|errno| KindError::host("set the status flags", errno))
 }
 
 /// Descriptors that we were started with and that are not close-on-exec.

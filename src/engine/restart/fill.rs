@@ -41,8 +41,8 @@ pub struct Fill<'a> {
 
 /// Where the pages of one space go.
 enum Sink<'a> {
-    /// A file.
-    File(&'a File),
+    /// A file of this many bytes.
+    File(&'a File, u64),
     /// Memory of a process, at this distance from the page's own address.
     Memory { pid: i32, shift: u64, parent: Option<i32>, inherited: &'a [(u64, u64)], private_files: &'a [(u64, u64)] },
 }
@@ -55,7 +55,7 @@ impl<'a> Fill<'a> {
 
     /// Fills every object that travels with its contents. `seed` has the shared memory parked.
     pub fn objects(&mut self, objects: &Objects, plan: &Plan, seed: i32) -> Result<(), Failure> {
-        for (id, _) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
+        for (id, object) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
             let shared = plan.parked.get(&id).copied();
             let built = &objects.built[id as usize];
             let file = match (shared, built.contents) {
@@ -65,7 +65,7 @@ impl<'a> Fill<'a> {
                 (None, None) => None,
             };
             let sink = match (&file, shared) {
-                (Some(file), _) => Some(Sink::File(file)),
+                (Some(file), _) => Some(Sink::File(file, object.content_bytes)),
                 (None, Some(shift)) => Some(Sink::Memory { pid: seed, shift, parent: None, inherited: &[], private_files: &[] }),
                 (None, None) => None,
             };
@@ -282,11 +282,13 @@ fn covers(ranges: &[(u64, u64)], address: u64) -> bool {
 /// Puts one block where it belongs.
 fn put(block: &Block, data: &[u8], sink: &Sink<'_>) -> Result<(), KindError> {
     match sink {
-        Sink::File(file) => {
+        Sink::File(file, bytes) => {
             let mut rest = data;
             for run in block.runs.iter().filter(|run| run.kind == RunKind::Data) {
                 let (now, later) = rest.split_at(bytes_of(run.count));
-                file.write_all_at(now, run.page * PAGE).map_err(|error| {
+                // The last page of a file is rarely full.
+                let real = usize::try_from(bytes.saturating_sub(run.page * PAGE)).unwrap_or(usize::MAX).min(now.len());
+                file.write_all_at(&now[..real], run.page * PAGE).map_err(|error| {
                     KindError::host("write the contents of a file", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))
                 })?;
                 rest = later;

@@ -12,21 +12,34 @@ mod raise;
 mod space;
 mod table;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use error::PlanError;
 
 use super::note::Notes;
 use super::observe::{Observer, RestartReport};
-use super::request::RestartRequest;
+use super::request::{RestartRequest, Source};
 use crate::error::{At, Failure, Stage};
 use crate::image::State;
 use crate::sys::process;
 
 /// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`].
 pub fn restart(request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
+    const MOST_ATTEMPTS: u32 = 5;
+    const PAUSE: Duration = Duration::from_millis(30);
     let mut notes = Notes::default();
-    let result = run(request, observer, &mut notes);
+    let mut attempt = 1;
+    let result = loop {
+        let result = run(request, observer, &mut notes);
+        // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
+        let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
+        let again = attempt < MOST_ATTEMPTS && matches!(request.source, Source::File(_)) && result.as_ref().is_err_and(id_taken);
+        if !again {
+            break result;
+        }
+        attempt += 1;
+        std::thread::sleep(PAUSE);
+    };
     notes.take().into_iter().for_each(|message| observer.message(message));
     result
 }

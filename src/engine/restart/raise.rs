@@ -100,6 +100,12 @@ pub fn first_with_memory(snapshot: &Snapshot, index: usize) -> bool {
     memory.is_some() && snapshot.processes[..index].iter().all(|other| other.memory != memory)
 }
 
+/// Whether two processes belong to the same group of those that share something, which each names by its earliest member.
+fn shared(snapshot: &Snapshot, index: usize, maker: usize, pick: fn(&Process) -> Option<u32>) -> bool {
+    let with = pick(&snapshot.processes[index]);
+    with.is_some() && (with == u32::try_from(maker).ok() || with == pick(&snapshot.processes[maker]))
+}
+
 /// Makes the first stub. An id of the job that it gets by chance is given back.
 fn first_stub(snapshot: &Snapshot, plan: &Plan, suspend_seccomp: bool) -> Result<(Stopped, Scratch), TraceeError> {
     let wanted = |pid: i32| {
@@ -194,10 +200,8 @@ impl Raising<'_> {
             sibling,
             share_memory: shares(|process| process.memory),
             share_table: shares(|process| process.table),
-            share_fs: maker.is_some_and(|maker| saved.shares_fs_with == u32::try_from(maker).ok() || {
-                let other = &self.snapshot.processes[maker];
-                saved.shares_fs_with.is_some() && other.shares_fs_with == saved.shares_fs_with
-            }),
+            share_fs: maker.is_some_and(|maker| shared(self.snapshot, index, maker, |process| process.shares_fs_with)),
+            share_handlers: maker.is_some_and(|maker| shared(self.snapshot, index, maker, |process| process.shares_handlers_with)),
             exit_signal: saved.exit_signal.max(0),
             pid: self.plan.restore_pid.then_some(saved.pid),
         };
@@ -232,7 +236,7 @@ impl Raising<'_> {
             });
         }
         // The session's leader has ended: a placeholder with its id makes the session, and the process in it.
-        let placeholder = Birth { pid: Some(saved.sid), share_memory: false, share_table: false, share_fs: false, ..birth };
+        let placeholder = Birth { pid: Some(saved.sid), share_memory: false, share_handlers: false, share_table: false, share_fs: false, ..birth };
         let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(taken)?;
         become_leader(&mut placeholder, scratch)?;
         let made = stub::spawn(&mut placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
@@ -295,7 +299,8 @@ impl Raising<'_> {
                 saved.threads.iter().skip(1).map(|thread| self.plan.restore_pid.then_some(thread.tid)).collect();
             if !ids.is_empty() {
                 let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
-                let threads = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids).at(Stage::Raise).map_err(about)?;
+                let made = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids);
+                let threads = made.map_err(|error| taken_thread(error, saved)).at(Stage::Raise).map_err(about)?;
                 raised.threads.extend(threads);
             }
         }
@@ -343,6 +348,12 @@ fn discard(placeholder: Stopped) {
             break;
         }
     }
+}
+
+fn taken_thread(error: TraceeError, saved: &Process) -> crate::resource::KindError {
+    let ids = || saved.threads.iter().skip(1).map(|thread| thread.tid);
+    let id = ids().find(|tid| std::path::Path::new(&format!("/proc/{tid}")).exists()).or_else(|| ids().next());
+    taken(error, id.unwrap_or(saved.pid))
 }
 
 fn taken(error: TraceeError, id: i32) -> crate::resource::KindError {

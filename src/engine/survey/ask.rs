@@ -23,7 +23,9 @@ pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Resul
         described.records = asked.records;
         described.threads = asked.threads;
         if let Some(memory) = described.memory {
-            snapshot.memories[memory as usize].fields = fields::of(&one.stat, asked.brk);
+            let memory = &mut snapshot.memories[memory as usize];
+            memory.fields = fields::of(&one.stat, asked.brk);
+            memory.lock_future = asked.lock_future;
         }
     }
     Ok(())
@@ -33,6 +35,7 @@ struct Asked {
     records: Vec<Record>,
     threads: Vec<Thread>,
     brk: u64,
+    lock_future: i32,
 }
 
 fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
@@ -60,7 +63,22 @@ fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Re
     for wave in process.threads.chunks_mut(MOST_SLOTS) {
         threads.extend(ask_wave(scratch, one, wave)?);
     }
-    Ok(Asked { records, threads, brk })
+    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)? })
+}
+
+/// Whether memory to come is locked (mlockall(2), MCL_FUTURE): the kernel shows it nowhere, but the scratch has just been mapped.
+fn lock_future(one: &Seen, scratch: &Scratch) -> Result<i32, KindError> {
+    if !one.maps.iter().any(|entry| entry.flags.has("lo")) {
+        return Ok(0);
+    }
+    let (start, _) = scratch.ranges()[0];
+    let maps = one.dir.smaps()?;
+    let flags = maps.iter().find(|entry| entry.start <= start && start < entry.end).map(|entry| &entry.flags);
+    Ok(match flags {
+        Some(flags) if flags.has("lf") => libc::MCL_FUTURE | libc::MCL_ONFAULT,
+        Some(flags) if flags.has("lo") => libc::MCL_FUTURE,
+        Some(_) | None => 0,
+    })
 }
 
 fn probe<'a>(one: &'a Seen, tid: i32, mask: u64, status: &'a crate::proc::Status) -> TaskProbe<'a> {

@@ -126,7 +126,7 @@ fn tables(seen: &[Seen]) -> Result<(Vec<Table>, Vec<Found>), Failure> {
             let info = one.dir.fdinfo(fd).map_err(about)?;
             let cloexec = info.cloexec();
             let last = all.last().filter(|last| last.seen == index).map(|last| last.fd);
-            let same = last.is_some_and(|last| process::compare_descriptions((one.pid, last), (one.pid, fd)).is_ok_and(|o| o.is_eq()));
+            let same = last.is_some_and(|last| process::compare_descriptions((one.dir.pid(), last), (one.dir.pid(), fd)).is_ok_and(|o| o.is_eq()));
             if !same {
                 let link: OsString = one.dir.link(&format!("fd/{fd}")).map_err(about)?;
                 let stat = one.dir.stat_link(&format!("fd/{fd}")).map_err(about)?;
@@ -146,7 +146,7 @@ fn tables(seen: &[Seen]) -> Result<(Vec<Table>, Vec<Found>), Failure> {
 
 /// Numbers the descriptions: descriptors that share one get the same number. Keeps one descriptor for each.
 fn descriptions(seen: &[Seen], all: Vec<Found>) -> Result<(Vec<u32>, Vec<Found>), Failure> {
-    let at = |one: &Found| (seen[one.seen].pid, one.fd);
+    let at = |one: &Found| (seen[one.seen].dir.pid(), one.fd);
     let key = |one: &Found| (one.stat.dev, one.stat.ino, one.info.status_flags(), one.info.pos);
     let mut order: Vec<usize> = (0..all.len()).collect();
     let mut failure = None;
@@ -168,13 +168,16 @@ fn descriptions(seen: &[Seen], all: Vec<Found>) -> Result<(Vec<u32>, Vec<Found>)
         return Err(KindError::host("compare descriptors", errno)).at(Stage::Survey);
     }
     let mut number = vec![0u32; all.len()];
-    let mut kept = Vec::new();
+    let mut kept: Vec<Found> = Vec::new();
     for (index, found) in all.into_iter().enumerate() {
         if first[index] == index {
             number[index] = u32::try_from(kept.len()).unwrap_or(u32::MAX);
             kept.push(found);
         } else {
             number[index] = number[first[index]];
+            // Each process sees its own record locks only.
+            let same = &mut kept[number[index] as usize].info.locks;
+            same.extend(found.info.locks);
         }
     }
     Ok((number, kept))

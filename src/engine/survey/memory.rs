@@ -48,16 +48,16 @@ pub fn describe(
                     Mapped::Anonymous | Mapped::Special(_) => unreachable!("only files and shared memory are objects"),
                 };
                 if mapped == Mapped::Shared {
-                    shared_memory.piece(*object, (one.pid, area.start, *offset, area.end - area.start));
+                    shared_memory.piece(*object, (one.dir.pid(), area.start, *offset, area.end - area.start));
                 }
             }
             memory.areas.push(area);
         }
-        save_vdso(one.pid, &memory.areas, snapshot)?;
+        save_vdso(one.dir.pid(), &memory.areas, snapshot)?;
         let id = u32::try_from(snapshot.memories.len()).unwrap_or(u32::MAX);
         snapshot.memories.push(memory);
         let parent = forked_from(seen, &first, index);
-        contents_of.push(Contents { space: Space::Memory(id), source: Source::Memory { pid: one.pid, parent, ranges } });
+        contents_of.push(Contents { space: Space::Memory(id), source: Source::Memory { pid: one.dir.pid(), parent, ranges } });
     }
     shared_memory.finish(snapshot, contents_of)
 }
@@ -71,7 +71,7 @@ fn mapped_entries(one: &Seen) -> impl Iterator<Item = &MapEntry> {
 fn forked_from(seen: &[Seen], first: &[Option<usize>], index: usize) -> Option<i32> {
     let parent = seen.iter().position(|other| other.pid == seen[index].stat.ppid)?;
     let owner = first[parent]?;
-    (owner != index).then(|| seen[owner].pid)
+    (owner != index).then(|| seen[owner].dir.pid())
 }
 
 /// Keeps the first vdso there is: all processes of a kernel have the same.
@@ -96,7 +96,7 @@ fn exe_of(
     let Ok(link) = one.dir.link("exe") else { return Ok(None) };
     let stat = one.dir.stat_link("exe").at(Stage::Survey)?;
     let link = PathBuf::from(link);
-    let probe = FileProbe { pid: one.pid, map_file: "exe".into(), link: &link, stat, write: false };
+    let probe = FileProbe { pid: one.dir.pid(), map_file: "exe".into(), link: &link, stat, write: false };
     files.find_or_capture(&probe, save.exe || save.private, snapshot, contents_of, notes).map(Some)
 }
 
@@ -129,7 +129,7 @@ impl Files {
     ) -> Result<ObjectId, Failure> {
         let stat = stat_of(&one.dir, entry, link)?;
         let write = entry.perms.shared && entry.flags.has("mw");
-        let probe = FileProbe { pid: one.pid, map_file: entry.map_file(), link, stat, write };
+        let probe = FileProbe { pid: one.dir.pid(), map_file: entry.map_file(), link, stat, write };
         let is_exe = exe.is_some_and(|exe| snapshot.objects[exe as usize].path == link);
         let wanted = if entry.perms.shared { save.shared } else { save.private || save.exe && is_exe };
         self.find_or_capture(&probe, wanted, snapshot, contents_of, notes)

@@ -96,15 +96,20 @@ pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result
 
 fn look(position: usize, process: &FrozenProcess) -> Result<Seen, ProcError> {
     let dir = ProcDir::open(process.pid)?;
-    let (stat, status) = (dir.stat()?, dir.status()?);
+    let exit_signal = dir.stat()?.exit_signal;
     let zombie = process.threads.is_empty();
-    // The files of a dead leader are empty: any live thread shows the same.
+    // The files of a dead leader are empty: any live thread shows the same, but for the exit signal.
     let dir = match process.threads.first() {
-        Some(thread) if process.leader_dead => dir.task(thread.tid)?,
+        Some(thread) if process.leader_dead => ProcDir::open(thread.tid)?,
         Some(_) | None => dir,
     };
+    let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
-    let pidfd = if zombie { None } else { process::pidfd_open(process.pid).ok() };
+    let pidfd = match (zombie, dir.pid() == process.pid) {
+        (true, _) => None,
+        (false, true) => process::pidfd_open(process.pid).ok(),
+        (false, false) => process::pidfd_open_thread(dir.pid()).ok(),
+    };
     Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
 }
 
@@ -149,5 +154,6 @@ fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, proces
         records: Vec::new(),
         threads: Vec::new(),
         shares_fs_with: sharing.fs[index],
+        shares_handlers_with: sharing.handlers[index],
     }
 }

@@ -16,19 +16,22 @@ pub struct Sharing {
     pub table: Vec<Option<TableId>>,
     /// The earlier process with which it shares its fs state.
     pub fs: Vec<Option<u32>>,
+    /// The earlier process with which it shares its signal handlers.
+    pub handlers: Vec<Option<u32>>,
 }
 
 /// Finds out who shares what.
 pub fn of(seen: &[Seen]) -> Result<Sharing, Failure> {
     let memory = numbers(&groups(seen, process::compare_memory)?);
     let table = numbers(&groups(seen, process::compare_tables)?);
-    let fs = groups(seen, process::compare_fs)?;
-    let fs = fs
-        .iter()
-        .enumerate()
-        .map(|(index, first)| first.filter(|first| *first != index).map(|first| u32::try_from(first).unwrap_or(u32::MAX)))
-        .collect();
-    Ok(Sharing { memory, table, fs })
+    let fs = earlier(&groups(seen, process::compare_fs)?);
+    let handlers = earlier(&groups(seen, process::compare_handlers)?);
+    Ok(Sharing { memory, table, fs, handlers })
+}
+
+fn earlier(groups: &[Option<usize>]) -> Vec<Option<u32>> {
+    let other = |(index, first): (usize, &Option<usize>)| first.filter(|first| *first != index).and_then(|first| u32::try_from(first).ok());
+    groups.iter().enumerate().map(other).collect()
 }
 
 /// For every process the position of the first one that shares with it (often itself); `None` for zombies.

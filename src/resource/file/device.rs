@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{name, open};
+use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::Device as Number;
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
@@ -26,7 +26,7 @@ pub struct Device;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Major and minor number.
     pub number: (u32, u32),

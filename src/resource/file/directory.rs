@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::name::{self, Name};
+use std::os::fd::OwnedFd;
+
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
@@ -23,7 +25,7 @@ pub struct Directory;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectoryV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
 }
 
@@ -68,12 +70,21 @@ impl FileKind for Directory {
 
     fn open(&self, state: &DirectoryV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
-        open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings).map(Opened::New)
+        let fd = open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings)?;
+        read_once(&fd);
+        Ok(Opened::New(fd))
     }
 
     fn seeks(&self) -> bool {
         true
     }
+}
+
+/// Reads a name from the start. ext4 remembers the hash of a reader's first position, and would find nothing after a `rewinddir` if
+/// that were the position where the job was. A directory that may not be read has no reader.
+fn read_once(fd: &OwnedFd) {
+    let names = fd.try_clone().ok().and_then(|copy| nix::dir::Dir::from_fd(copy).ok());
+    names.into_iter().for_each(|mut names| drop(names.iter().next()));
 }
 
 #[cfg(test)]
@@ -90,7 +101,10 @@ mod test {
             File::create(directory.path().join(name)).unwrap();
         }
         let mut reader = nix::dir::Dir::open(directory.path(), nix::fcntl::OFlag::O_DIRECTORY, nix::sys::stat::Mode::empty()).unwrap();
-        assert_eq!(reader.iter().count(), 5);
+        let mut names = reader.iter();
+        assert_eq!(names.by_ref().count(), 5);
+        // Dropping it would go back to the start.
+        std::mem::forget(names);
         let opened = Round::of(&Directory, &[&reader]).open(0);
         let mut again = nix::dir::Dir::from_fd(opened).unwrap();
         assert_eq!(again.iter().count(), 0, "all names were read before");

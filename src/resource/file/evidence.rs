@@ -14,8 +14,18 @@ const SMALL_BYTES: usize = 64 << 10;
 /// File systems whose files are made up while they are read (statfs(2)): proc, sysfs, cgroup, cgroup2, debugfs, tracefs, configfs,
 /// securityfs, bpf, pstore, efivarfs, nsfs. Reading them may do something.
 const MADE_UP: &[i64] = &[
-    0x9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x6265_6570, 0x7363_6673, 0xcafe_4a11, 0x6165_676c,
-    0xde5e_81e4, 0x6e73_6673,
+    0x9fa0,
+    0x6265_6572,
+    0x0027_e0eb,
+    0x6367_7270,
+    0x6462_6720,
+    0x7472_6163,
+    0x6265_6570,
+    0x7363_6673,
+    0xcafe_4a11,
+    0x6165_676c,
+    0xde5e_81e4,
+    0x6e73_6673,
 ];
 
 /// A proof of contents.

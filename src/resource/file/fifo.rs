@@ -27,7 +27,7 @@ pub struct Fifo;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FifoV1 {
     /// Its path, or the one it had.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Whether its name is gone.
     pub is_deleted: bool,
@@ -53,8 +53,9 @@ impl FileKind for Fifo {
         };
         let is_packets = probes.iter().any(|probe| probe.info.flags & libc::O_DIRECT != 0);
         let flight = match probes.iter().find(|probe| probe.is_readable()) {
-            Some(reader) => Flight::capture(reader.copy()?, is_packets)
-                .map_err(|errno| KindError::path("copy the data in flight of", &path, errno))?,
+            Some(reader) => {
+                Flight::capture(reader.copy()?, is_packets).map_err(|errno| KindError::path("copy the data in flight of", &path, errno))?
+            }
             None => {
                 let copy = probes[0].copy()?;
                 if let bytes @ 1.. = descriptor::readable_bytes(copy).unwrap_or(0) {
@@ -133,7 +134,8 @@ fn nameless(path: &Path) -> Result<OwnedFd, KindError> {
     let mut result = Err(KindError::path("make a FIFO in", directory, Errno::ENOENT));
     for directory in [directory, Path::new("/tmp")] {
         let spare = open::spare_name(directory);
-        result = unistd::mkfifo(&spare, Mode::from_bits_truncate(0o600)).map_err(|errno| KindError::path("make a FIFO in", directory, errno))
+        result = unistd::mkfifo(&spare, Mode::from_bits_truncate(0o600))
+            .map_err(|errno| KindError::path("make a FIFO in", directory, errno))
             .and_then(|()| keeper(&spare));
         let _missing = fs::remove_file(&spare);
         if result.is_ok() {
@@ -183,8 +185,8 @@ mod test {
         drop((reader, writer));
         fs::remove_file(&path).unwrap();
         let round = capture.build();
-        assert_eq!(round.built.made, [path.clone()]);
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640 & !0);
+        assert_eq!(round.built.made, std::slice::from_ref(&path));
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         check_flight(round);
     }
 

@@ -4,16 +4,21 @@
 
 pub mod device;
 pub mod directory;
+pub mod epoll;
+pub mod eventfd;
 pub mod evidence;
 pub mod fifo;
 pub mod flight;
 pub mod lock;
+pub mod memfd;
 pub mod name;
 pub mod open;
 pub mod owner;
 pub mod path_only;
 pub mod pipe;
 pub mod regular;
+pub mod signalfd;
+pub mod timerfd;
 pub mod tty;
 
 use crate::resource::Probe;

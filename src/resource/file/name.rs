@@ -1,4 +1,4 @@
-//! Whether the path of an open file still leads to it, and paths as bytes in records.
+//! Whether the path of an open file still leads to it.
 //!
 //! Relies on stat(2) of paths in our own view of the file system: a job in another mount namespace is not looked through.
 
@@ -83,43 +83,6 @@ pub fn type_word(mode: u32) -> &'static str {
     }
 }
 
-/// Paths in records: text where they are UTF-8, bytes where they are not. For `#[serde(with = "…")]`.
-pub mod bytes {
-    use std::ffi::OsString;
-    use std::fmt;
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    use std::path::{Path, PathBuf};
-
-    use serde::de::{Error, Visitor};
-    use serde::{Deserializer, Serializer};
-
-    /// Writes a path.
-    pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-        match path.to_str() {
-            Some(text) => serializer.serialize_str(text),
-            None => serializer.serialize_bytes(path.as_os_str().as_bytes()),
-        }
-    }
-
-    /// Reads a path.
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
-        struct Either;
-        impl Visitor<'_> for Either {
-            type Value = PathBuf;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a path")
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<PathBuf, E> {
-                Ok(PathBuf::from(text))
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<PathBuf, E> {
-                Ok(PathBuf::from(OsString::from_vec(bytes.to_vec())))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
 #[cfg(test)]
 mod test {
     use std::fs::File;
@@ -147,16 +110,5 @@ mod test {
         assert_eq!(Name::of(&link("c"), &stat(&honest)), Name::Here(link("c")));
         let silly = File::create(path(".nfs0123456789abcdef00000001")).unwrap();
         assert!(matches!(Name::of(&path(".nfs0123456789abcdef00000001"), &stat(&silly)), Name::Gone(_)));
-    }
-
-    #[test]
-    fn a_path_that_is_not_text_comes_back() {
-        #[derive(serde::Serialize, serde::Deserialize)]
-        struct Holder(#[serde(with = "bytes")] PathBuf);
-        for name in [&b"/plain"[..], b"/\xff\xfe"] {
-            let path = PathBuf::from(OsStr::from_bytes(name));
-            let encoded = rmp_serde::to_vec_named(&Holder(path.clone())).unwrap();
-            assert_eq!(rmp_serde::from_slice::<Holder>(&encoded).unwrap().0, path);
-        }
     }
 }

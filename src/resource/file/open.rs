@@ -17,17 +17,12 @@ use crate::sys::{Errno, descriptor};
 
 /// Flags that act on open(2) alone, or that the engine sets in another way.
 const NOT_REOPENED: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O_NOCTTY | libc::O_CLOEXEC | libc::O_ASYNC;
-/// The bit of O_TMPFILE that is not O_DIRECTORY.
-const O_TMPFILE_ALONE: i32 = libc::O_TMPFILE & !libc::O_DIRECTORY;
 /// What F_SETFL can change, without O_ASYNC: that must be set in a process, which the kernel remembers the descriptor number of.
 const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
 
 /// Opens a file with the flags of a description. Flags that the file system or our rights do not allow are left out with a warning.
 pub fn open_path(path: &Path, flags: i32, warnings: &mut Vec<String>) -> Result<OwnedFd, KindError> {
-    let mut flags = flags & !NOT_REOPENED;
-    if flags & libc::O_TMPFILE == libc::O_TMPFILE {
-        flags &= !libc::O_TMPFILE;
-    }
+    let mut flags = lasting(flags);
     loop {
         let error = match raw_open(path, flags) {
             Ok(fd) => return Ok(fd),
@@ -48,7 +43,7 @@ pub fn open_path(path: &Path, flags: i32, warnings: &mut Vec<String>) -> Result<
 /// A description of its own for what `fd` reaches, by way of `/proc/self/fd`.
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-    let flags = flags & !NOT_REOPENED & !O_TMPFILE_ALONE & !libc::O_NOFOLLOW;
+    let flags = lasting(flags) & !libc::O_NOFOLLOW;
     match raw_open(&path, flags) {
         Err(Errno::EINVAL) if flags & libc::O_DIRECT != 0 => raw_open(&path, flags & !libc::O_DIRECT),
         Err(Errno::EPERM) if flags & libc::O_NOATIME != 0 => raw_open(&path, flags & !libc::O_NOATIME),
@@ -59,6 +54,13 @@ pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
 /// A read-only description of its own for what `fd` reaches; the access time stays as it is, where we may decide that.
 pub fn reopen_to_read(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     reopen(fd, libc::O_RDONLY | libc::O_NOATIME)
+}
+
+/// The flags without those that would do something else, or something more, the second time.
+fn lasting(flags: i32) -> i32 {
+    let flags = flags & !NOT_REOPENED;
+    // O_TMPFILE contains O_DIRECTORY.
+    if flags & libc::O_TMPFILE == libc::O_TMPFILE { flags & !libc::O_TMPFILE } else { flags }
 }
 
 fn raw_open(path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
@@ -145,7 +147,7 @@ mod test {
     use super::*;
 
     fn description(flags: i32, offset: u64) -> Description {
-        Description { object: 0, end: 0, flags, offset, owner: None, signal: 0, locks: vec![] }
+        Description { flags, offset, ..Description::default() }
     }
 
     #[test]

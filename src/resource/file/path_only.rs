@@ -23,7 +23,7 @@ pub struct PathOnly;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PathOnlyV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Type and permissions.
     pub mode: u32,

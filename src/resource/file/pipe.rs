@@ -61,7 +61,8 @@ impl FileKind for Pipe {
             (Some(reader), (_, End::Inside | End::Closed)) => {
                 // With no writer left, the reader's own flag is what remains of packet mode.
                 let is_packets = is_packets || writer.is_none() && reader.info.flags & libc::O_DIRECT != 0;
-                Flight::capture(reader.copy()?, is_packets).map_err(|errno| KindError::path("copy the data in flight of", probes[0].link, errno))?
+                Flight::capture(reader.copy()?, is_packets)
+                    .map_err(|errno| KindError::path("copy the data in flight of", probes[0].link, errno))?
             }
             _ => Flight { capacity: descriptor::pipe_capacity(any).unwrap_or(0), ..Flight::default() },
         };
@@ -122,7 +123,11 @@ fn refusal(state: &PipeV1, errno: Errno) -> KindError {
         return KindError::host("fill a pipe", errno);
     }
     KindError::Unsupported {
-        what: format!("a pipe with {} bytes in flight and room for {} cannot be made here, and so", state.flight.data.len(), state.flight.capacity),
+        what: format!(
+            "a pipe with {} bytes in flight and room for {} cannot be made here, and so",
+            state.flight.data.len(),
+            state.flight.capacity
+        ),
         remedy: "raise /proc/sys/fs/pipe-max-size, or restart as root".into(),
     }
 }

@@ -31,7 +31,7 @@ pub struct Regular;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegularV1 {
     /// Its path, or the one it had.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// How it is kept.
     pub keep: Keep,
@@ -82,10 +82,8 @@ impl FileKind for Regular {
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<RegularV1, KindError> {
         let first = probes[0];
         let is_written = probes.iter().any(|probe| probe.is_writable());
-        let open = || {
-            open::reopen_to_read(first.copy()?)
-                .map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno))
-        };
+        let open =
+            || open::reopen_to_read(first.copy()?).map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno));
         capture_path(first.link, first.stat, open, is_written, cx)
     }
 
@@ -129,7 +127,9 @@ impl FileKind for Regular {
         let path = (cx.path)(&state.path);
         let opened = match built.descriptors.first() {
             None => open::open_path(&path, description.flags, &mut cx.warnings)?,
-            Some(file) => open::reopen(file.as_fd(), description.flags).map_err(|errno| KindError::path("reopen a copy of", path, errno))?,
+            Some(file) => {
+                open::reopen(file.as_fd(), description.flags).map_err(|errno| KindError::path("reopen a copy of", path, errno))?
+            }
         };
         Ok(Opened::New(opened))
     }

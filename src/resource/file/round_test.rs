@@ -118,23 +118,12 @@ impl<'k, K: FileKind> Round<'k, K> {
 
 fn description(seen: &Seen) -> Description {
     let (flags, offset) = (seen.info.status_flags(), seen.info.pos.cast_unsigned());
-    Description { object: 0, end: 0, flags, offset, owner: None, signal: 0, locks: vec![] }
+    Description { flags, offset, ..Description::default() }
 }
 
 /// A job of nothing but one object.
 pub(super) fn snapshot_of(record: Record) -> Snapshot {
-    Snapshot {
-        origin: Default::default(),
-        scope: crate::image::Scope::Process,
-        ids: vec![],
-        processes: vec![],
-        memories: vec![],
-        tables: vec![],
-        descriptions: vec![],
-        objects: vec![Object { record, path: PathBuf::new(), content_bytes: 0 }],
-        decisions: vec![],
-        annotations: vec![],
-    }
+    Snapshot { objects: vec![Object { record, ..Object::default() }], ..Snapshot::default() }
 }
 
 /// What a kind complains and warns about while the restart of an object of this state is planned.
@@ -159,7 +148,9 @@ fn objects_have_plain_words() {
     assert_eq!(probe_of(&udp, describe), "a UDP socket");
     let pidfd = process::pidfd_open(own_pid()).unwrap();
     assert_eq!(probe_of(&pidfd, describe), "a pidfd");
-    for (class, word) in [("inotify", "an inotify instance"), ("[io_uring]", "an io_uring instance"), ("[new]", "a kernel object of class new")] {
+    for (class, word) in
+        [("inotify", "an inotify instance"), ("[io_uring]", "an io_uring instance"), ("[new]", "a kernel object of class new")]
+    {
         assert_eq!(anonymous(class), word);
     }
     let namespace = std::fs::File::open("/proc/self/ns/net").unwrap();

@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use nix::sys::termios::{self, SetArg, Termios};
 use serde::{Deserialize, Serialize};
 
-use super::name;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::Device;
 use crate::resource::{Build, Built, Capture, Fallback, FileKind, KindError, Opened, Probe};
@@ -32,7 +31,7 @@ pub struct Tty;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TtyV1 {
     /// Its path.
-    #[serde(with = "name::bytes")]
+    #[serde(with = "crate::image::path")]
     pub path: PathBuf,
     /// Rows and columns; none when it does not say.
     pub window: Option<(u16, u16)>,
@@ -71,7 +70,10 @@ impl FileKind for Tty {
         let special = probe.stat.special();
         if special == PTMX || special.major == BSD_MASTERS {
             let what = format!("the master of a pseudo-terminal ({})", probe.link.display());
-            return Err(KindError::Unsupported { what, remedy: "checkpoint the program inside the terminal, not the one that makes it".into() });
+            return Err(KindError::Unsupported {
+                what,
+                remedy: "checkpoint the program inside the terminal, not the one that makes it".into(),
+            });
         }
         // A hung-up terminal answers EIO: then only its path is known.
         let copy = probe.copy()?;

@@ -122,4 +122,13 @@ mod test {
         let (_, warnings) = bench::apply(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: false });
         assert_eq!(warnings, [""; 0]);
     }
+
+    #[test]
+    fn a_bound_thread_stays_bound_and_another_does_not() {
+        bench::round_trip(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: online() == [1] });
+        let mut child = bench::Child::new();
+        let before = child.capture(&Affinity).unwrap();
+        child.apply(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: true }).unwrap();
+        assert_eq!(child.capture(&Affinity).unwrap().is_everywhere, before.is_everywhere);
+    }
 }

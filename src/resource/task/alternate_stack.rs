@@ -46,3 +46,17 @@ impl TaskKind for AlternateStack {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn a_stack_comes_back_also_one_that_is_off() {
+        let autodisarm = 1 << 31;
+        for (address, bytes, flags) in [(0x10000, 65536, autodisarm), (0x10000, 65536, 0), (0, 0, libc::SS_DISABLE.cast_unsigned())] {
+            bench::round_trip(&AlternateStack, &AlternateStackV1 { address, bytes, flags });
+        }
+    }
+}

@@ -44,3 +44,16 @@ impl TaskKind for ClearChildTid {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn an_address_comes_back() {
+        for address in [0x1000, 0] {
+            bench::round_trip(&ClearChildTid, &ClearChildTidV1 { address });
+        }
+    }
+}

@@ -264,3 +264,108 @@ fn names(set: u64) -> String {
     };
     bits(set).map(name).collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    fn root() -> CredentialV1 {
+        let all = (1 << 41) - 1;
+        CredentialV1 { permitted: all, effective: all, bounding: all, groups: vec![0], ..CredentialV1::default() }
+    }
+
+    fn user(uid: u32) -> CredentialV1 {
+        CredentialV1 { uids: [uid; 4], gids: [uid; 4], groups: vec![uid], permitted: 0, effective: 0, ..root() }
+    }
+
+    #[test]
+    fn only_root_becomes_somebody_else() {
+        let set_user = CredentialV1 { uids: [1000, 1001, 1001, 1001], ..user(1000) };
+        for (own, wanted, refusal) in [
+            (root(), user(1000), None),
+            (user(1000), user(1000), None),
+            (set_user.clone(), user(1000), None),
+            (user(1000), set_user, Some("the job ran as user 1000, 1001, and the user of the restart may not become that")),
+            (user(1000), root(), Some("the job ran as user 0, and the user of the restart may not become that")),
+        ] {
+            let text = own.may_become(&wanted).err().map(|error| error.to_string());
+            assert_eq!(text.as_deref(), refusal, "{:?} to {:?}", own.uids, wanted.uids);
+        }
+    }
+
+    #[test]
+    fn every_loss_is_a_sentence() {
+        let bit = |n: u32| 1u64 << n;
+        let with = |change: fn(&mut CredentialV1)| {
+            let mut state = user(1000);
+            change(&mut state);
+            state
+        };
+        for (own, wanted, loss) in [
+            (user(1000), user(1000), None),
+            (root(), user(1000), None),
+            (
+                user(1000),
+                with(|state| state.groups = vec![4, 1000]),
+                Some("the job had the supplementary groups 4, 1000, it goes on with 1000: to set them needs CAP_SETGID"),
+            ),
+            (
+                CredentialV1 { permitted: root().permitted & !bit(24), ..root() },
+                root(),
+                Some("the job had capabilities that we cannot give it: CAP_SYS_RESOURCE"),
+            ),
+            (
+                CredentialV1 { bounding: root().bounding & !bit(39) & !bit(0), ..root() },
+                root(),
+                Some("the capability bounding set of the job had what ours has not: CAP_CHOWN, CAP_BPF"),
+            ),
+            (
+                user(1000),
+                with(|state| state.bounding &= !(1 << 21)),
+                Some("the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: CAP_SYS_ADMIN"),
+            ),
+            (user(1000), with(|state| state.securebits = 1), Some("the secure bits 0x1 of the job need CAP_SETPCAP")),
+            (with(|state| state.no_new_privs = true), user(1000), Some("no_new_privs is set in the restarter, and so it is in the job")),
+        ] {
+            assert_eq!(own.losses(&wanted).join("; "), loss.unwrap_or_default(), "{own:?}");
+        }
+    }
+
+    #[test]
+    fn a_thread_that_has_what_it_needs_is_left_alone() {
+        assert!(bench::apply(&Credential, &CredentialV1::own().unwrap()).0.is_empty());
+    }
+
+    #[test]
+    fn our_own_credentials_are_those_that_proc_shows() {
+        let status = crate::proc::ProcDir::open(std::process::id().cast_signed()).unwrap().status().unwrap();
+        let own = CredentialV1::own().unwrap();
+        assert_eq!(CredentialV1 { securebits: own.securebits, ..CredentialV1::from_status(&status) }, own);
+    }
+
+    #[test]
+    fn credentials_come_back() {
+        let own = CredentialV1::own().unwrap();
+        bench::round_trip(&Credential, &CredentialV1 { no_new_privs: true, ..own.clone() });
+        if !own.has(CAP_SETUID) || !own.has(CAP_SETPCAP) || !own.has(CAP_SETGID) {
+            return;
+        }
+        let bit = |n: u32| own.permitted & 1u64 << n;
+        let four = |first| [first, first + 1, first + 2, first];
+        let nobody = CredentialV1 { permitted: 0, effective: 0, uids: [7; 4], gids: [8; 4], groups: vec![9, 10], ..own.clone() };
+        let mixed = CredentialV1 { uids: four(200), gids: four(100), groups: vec![], ..nobody.clone() };
+        let capable = CredentialV1 {
+            permitted: bit(0) | bit(1) | bit(5),
+            effective: bit(1),
+            inheritable: bit(0) | bit(5) | bit(13),
+            ambient: bit(0),
+            bounding: own.bounding & !bit(13) & !bit(27),
+            ..own.clone()
+        };
+        let with_bits = CredentialV1 { securebits: 0x1 | 0x4 | 0x8 | 0x10, ..own.clone() };
+        for state in [nobody.clone(), mixed, capable.clone(), CredentialV1 { uids: [7; 4], ..capable }, with_bits] {
+            bench::round_trip(&Credential, &state);
+        }
+    }
+}

@@ -86,4 +86,10 @@ mod test {
         let (batch, _) = bench::apply(&Handler, &HandlerV1 { actions: vec![action] });
         assert_eq!((batch.len(), batch.data_bytes()), (62, 64));
     }
+
+    #[test]
+    fn handlers_come_back() {
+        let action = |signal| Action { signal, handler: 0x1000, flags: 0x0400_0004, restorer: 0x2000, mask: 3 };
+        bench::round_trip(&Handler, &HandlerV1 { actions: vec![action(1), action(32), action(64)] });
+    }
 }

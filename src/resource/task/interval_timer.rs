@@ -60,3 +60,19 @@ impl TaskKind for IntervalTimer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn timers_come_back_with_the_time_that_remained() {
+        let wanted = Timer { interval_us: 60_000_001, remaining_us: 3_600_000_000 };
+        let mut child = bench::Child::new();
+        child.apply(&IntervalTimer, &IntervalTimerV1 { timers: [wanted, Timer::default(), wanted] }).unwrap();
+        let [real, off, prof] = child.capture(&IntervalTimer).unwrap().timers;
+        assert_eq!((real.interval_us, off, prof.interval_us), (60_000_001, Timer::default(), 60_000_001));
+        assert!((3_590_000_000..=3_600_000_000).contains(&real.remaining_us), "{real:?}");
+    }
+}

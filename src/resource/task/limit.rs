@@ -112,4 +112,13 @@ mod test {
         let (batch, warnings) = bench::apply(&Limit, &LimitV1 { limits: limits.collect() });
         assert_eq!((batch.len(), warnings), (16, vec![]));
     }
+
+    #[test]
+    fn lower_limits_come_back() {
+        let mut limits: Vec<Pair> =
+            (0..16).map(|resource| process::own_limit(resource).unwrap()).map(|(soft, hard)| Pair { soft, hard }).collect();
+        limits[4] = Pair { soft: 4096, hard: 8192 };
+        limits[7] = Pair { soft: 10, hard: 20 };
+        bench::round_trip(&Limit, &LimitV1 { limits });
+    }
 }

@@ -8,16 +8,31 @@ pub mod alternate_stack;
 pub mod clear_child_tid;
 pub mod credential;
 pub mod cwd;
+pub mod death_signal;
+pub mod dumpable;
 pub mod handler;
 pub mod interval_timer;
+pub mod io_priority;
 pub mod limit;
+pub mod mdwe;
+pub mod membarrier;
+pub mod mempolicy;
 pub mod name;
+pub mod oom_score;
 pub mod pending;
+pub mod personality;
+pub mod posix_timer;
+pub mod process_flag;
 pub mod robust_list;
 pub mod rseq;
 pub mod scheduling;
+pub mod seccomp;
 mod siginfo;
+pub mod subreaper;
+pub mod syscall_dispatch;
+pub mod thread_flag;
 pub mod thread_signal;
+pub mod timer_slack;
 pub mod umask;
 
 use super::Later;
@@ -45,57 +60,6 @@ fn has_host_capability(capability: u32) -> bool {
     effective >> capability & 1 == 1 && is_initial()
 }
 
-/// What tests of kinds need: contexts without a job, and a batch whose rows can be looked at.
+/// What tests of kinds need: contexts without a job, and a paused child that can be asked and changed.
 #[cfg(test)]
-mod bench {
-    use std::path::{Path, PathBuf};
-
-    use crate::image::{Origin, Scope, Snapshot};
-    use crate::resource::{Bind, KindError, Plan, TaskKind};
-    use crate::tracee::Batch;
-
-    /// A job without processes.
-    pub fn empty_job() -> Snapshot {
-        Snapshot {
-            origin: Origin::default(),
-            scope: Scope::Tree,
-            ids: Vec::new(),
-            processes: Vec::new(),
-            memories: Vec::new(),
-            tables: Vec::new(),
-            descriptions: Vec::new(),
-            objects: Vec::new(),
-            decisions: Vec::new(),
-            annotations: Vec::new(),
-        }
-    }
-
-    fn same_path(path: &Path) -> PathBuf {
-        path.to_owned()
-    }
-
-    /// Plans a state; returns the warnings.
-    pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
-        let snapshot = empty_job();
-        let mut cx = Plan { snapshot: &snapshot, path: &same_path, warnings: Vec::new() };
-        kind.plan(state, &mut cx)?;
-        Ok(cx.warnings)
-    }
-
-    /// Applies a state in process 4242, thread 4343, with ids moved by 1000; returns the rows and the warnings.
-    pub fn apply<K: TaskKind>(kind: &K, state: &K::State) -> (Batch, Vec<String>) {
-        let snapshot = empty_job();
-        let mut batch = Batch::new();
-        let mut cx = Bind {
-            snapshot: &snapshot,
-            pid: 4242,
-            tid: 4343,
-            id: &|id| id + 1000,
-            path: &same_path,
-            same_ids: false,
-            warnings: Vec::new(),
-        };
-        kind.apply(state, &mut cx, &mut batch).unwrap();
-        (batch, cx.warnings)
-    }
-}
+mod bench;

@@ -45,3 +45,16 @@ impl TaskKind for Name {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn any_bytes_come_back() {
+        for name in [&b""[..], b"a) (b :c", b"\xff\xfe\n", b"fifteen bytes!!"] {
+            bench::round_trip(&Name, &NameV1 { name: name.to_vec() });
+        }
+    }
+}

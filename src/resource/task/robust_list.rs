@@ -40,3 +40,16 @@ impl TaskKind for RobustList {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn a_list_comes_back() {
+        for head in [0x1000, 0] {
+            bench::round_trip(&RobustList, &RobustListV1 { head, bytes: 24 });
+        }
+    }
+}

@@ -50,3 +50,16 @@ impl TaskKind for Rseq {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn libc_has_registered_an_area_and_it_needs_one_row() {
+        let state = bench::Child::new().capture(&Rseq).unwrap();
+        assert_eq!(bench::apply(&Rseq, &state).0.len(), usize::from(state.address != 0));
+        assert_eq!(bench::apply(&Rseq, &RseqV1 { address: 0, ..state }).0.len(), 0);
+    }
+}

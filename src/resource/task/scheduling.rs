@@ -163,4 +163,15 @@ mod test {
         let bytes = encode(&SchedAttr { util_max: 500, ..attr(0, 0, 0) });
         assert_eq!((bytes[0], bytes[8]), (56, 0x60));
     }
+
+    #[test]
+    fn scheduling_comes_back() {
+        let mut child = super::super::bench::Child::new();
+        for wanted in [attr(libc::SCHED_BATCH, 7, 0), SchedAttr { flags: RESET_ON_FORK, ..attr(libc::SCHED_IDLE, 7, 0) }] {
+            child.apply(&Scheduling, &SchedulingV1 { attr: wanted }).unwrap();
+            let SchedAttr { policy, flags, nice, priority, runtime, .. } = child.capture(&Scheduling).unwrap().attr;
+            assert_eq!((policy, flags, nice, priority), (wanted.policy, wanted.flags, wanted.nice, wanted.priority));
+            assert_eq!(runtime, 0, "no slice of its own");
+        }
+    }
 }

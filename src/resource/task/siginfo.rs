@@ -44,6 +44,11 @@ impl Siginfo {
         self.word(0)
     }
 
+    /// The id of the timer that sent it.
+    fn timer(&self) -> Option<i32> {
+        (self.word(CODE) == SI_TIMER).then(|| self.word(ID))
+    }
+
     /// The bytes for a restored task: the sender is named by its id now.
     pub(super) fn now(&self, cx: &Bind<'_>) -> Vec<u8> {
         let mut bytes = self.bytes.clone();
@@ -62,16 +67,23 @@ impl Siginfo {
 
 /// The pending signals of a process (`shared`) or a thread, in order of arrival. A signal of a timer that still exists is left out: the
 /// timer sends it again when it is set.
-pub(super) fn pending(tid: i32, shared: bool, process: &ProcDir) -> Result<Vec<Siginfo>, KindError> {
-    let found = ptrace::pending_signals(tid, shared).map_err(|e| TraceeError::request("read the pending signals", tid, e))?;
-    let mut signals: Vec<Siginfo> = found.into_iter().map(Siginfo::new).collect();
-    if signals.iter().any(|signal| signal.word(CODE) == SI_TIMER) {
-        let timers = process.read("timers").unwrap_or_default();
-        let timers = String::from_utf8_lossy(&timers);
-        let exists = |id: i32| timers.lines().any(|line| line.strip_prefix("ID: ") == Some(id.to_string().as_str()));
-        signals.retain(|signal| signal.word(CODE) != SI_TIMER || !exists(signal.word(ID)));
+pub(super) fn pending(pid: i32, tid: i32, shared: bool) -> Result<Vec<Siginfo>, KindError> {
+    let mut signals = all(tid, shared)?;
+    if signals.iter().any(|signal| signal.timer().is_some()) {
+        let timers = ProcDir::open(pid)?.timers().unwrap_or_default();
+        signals.retain(|signal| signal.timer().is_none_or(|id| timers.iter().all(|timer| timer.id != id)));
     }
     Ok(signals)
+}
+
+/// The ids of the timers whose signals are pending.
+pub(super) fn expired_timers(tid: i32, shared: bool) -> Result<Vec<i32>, KindError> {
+    Ok(all(tid, shared)?.iter().filter_map(Siginfo::timer).collect())
+}
+
+fn all(tid: i32, shared: bool) -> Result<Vec<Siginfo>, KindError> {
+    let found = ptrace::pending_signals(tid, shared).map_err(|e| TraceeError::request("read the pending signals", tid, e))?;
+    Ok(found.into_iter().map(Siginfo::new).collect())
 }
 
 #[cfg(test)]

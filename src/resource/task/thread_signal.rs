@@ -6,10 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::known;
 use super::siginfo::{self, Siginfo};
 use crate::image::Tag;
-use crate::proc::ProcDir;
 use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
 use crate::tracee::Batch;
 
@@ -29,12 +27,8 @@ impl TaskKind for ThreadSignal {
     const STEP: Step = Step::Pending;
 
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<ThreadSignalV1>, KindError> {
-        if probe.status.signals.pending == 0 {
-            return Ok(known(ThreadSignalV1 { signals: Vec::new() }));
-        }
-        // The list of timers is a file of the process only.
-        let process = ProcDir::open(probe.pid)?;
-        Ok(known(ThreadSignalV1 { signals: siginfo::pending(probe.tid, false, &process)? }))
+        let (pid, tid) = (probe.pid, probe.tid);
+        Ok(Box::new(move |_| Ok(ThreadSignalV1 { signals: siginfo::pending(pid, tid, false)? })))
     }
 
     fn apply(&self, state: &ThreadSignalV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
@@ -44,5 +38,22 @@ impl TaskKind for ThreadSignal {
             batch.call("queue a pending signal of the thread", libc::SYS_rt_tgsigqueueinfo, args);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn signals_of_a_thread_come_back_and_are_not_those_of_the_process() {
+        let mut child = bench::Child::new();
+        let signals = vec![siginfo::sample(40, -1001, 1), siginfo::sample(40, -6, 3)];
+        let state = ThreadSignalV1 { signals };
+        child.apply(&ThreadSignal, &state).unwrap();
+        assert_eq!(child.capture(&ThreadSignal).unwrap(), state);
+        let status = crate::proc::ProcDir::open(child.pid).unwrap().status().unwrap();
+        assert_eq!((status.signals.pending, status.signals.shared_pending), (1 << 39, 0));
     }
 }

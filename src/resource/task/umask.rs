@@ -27,7 +27,12 @@ impl TaskKind for Umask {
     const STEP: Step = Step::Place;
 
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<UmaskV1>, KindError> {
-        let mask = probe.status.umask.ok_or_else(|| KindError::Unsupported {
+        // A leader that has ended has no mask any more; the thread that is asked has.
+        let own = match probe.status.umask {
+            None if probe.tid != probe.pid => probe.dir.task(probe.tid)?.status()?.umask,
+            own => own,
+        };
+        let mask = own.ok_or_else(|| KindError::Unsupported {
             what: format!("process {}, whose umask the kernel does not show,", probe.pid),
             remedy: "use Linux 4.7 or newer".into(),
         })?;
@@ -37,5 +42,16 @@ impl TaskKind for Umask {
     fn apply(&self, state: &UmaskV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         batch.call("set the umask", libc::SYS_umask, [state.mask.into()]);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::super::bench;
+    use super::*;
+
+    #[test]
+    fn a_mask_comes_back() {
+        bench::round_trip(&Umask, &UmaskV1 { mask: 0o135 });
     }
 }

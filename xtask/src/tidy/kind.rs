@@ -1,55 +1,59 @@
-//! A kind lives in four places: its file, its test program, its row of the integration table, its section of the reference.
+//! A kind lives in four places: its file, its test program, its line of the registry, its row of the integration table.
 //!
 //! The file says what is kept, lost and refused. Kinds do not use each other. The registry is left to the compiler: a kind that no registry
 //! names is dead code.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
 use super::Complaint;
-use super::source::{Source, has_word};
+use super::source::Source;
+use crate::docs::{self, Section};
 use crate::place::workspace;
 
-/// Where kinds live.
-pub const GROUPS: &[&str] = &["file", "task", "ipc"];
-/// Files there that are no kinds, each with what it is instead.
-const NOT_KINDS: &[(&str, &str)] = &[];
 /// Programs of `testprogs/` that need no row of their own, each with the reason.
 const NO_ROW: &[(&str, &str)] = &[];
 
+/// A kind: the directory it is in, and its name.
+type Kind = (String, String);
+
 /// Complaints about kinds that are not complete, and about programs and rows without each other.
 pub fn check(sources: &[Source]) -> Vec<Complaint> {
-    let kinds: Vec<(&Source, String)> = sources
+    let named = sources
         .iter()
-        .filter_map(|source| Some((source, kind_of(source)?)))
-        .collect();
-    let names: BTreeSet<&str> = kinds.iter().map(|(_, name)| name.as_str()).collect();
+        .filter_map(|source| Some((source, kind_of(source)?)));
+    let kinds: Vec<(&Source, Kind)> = named.collect();
     let programs = programs();
     let table = fs::read_to_string(workspace().join("integration/table.rs")).unwrap_or_default();
     let rows = rows(&table);
     let mut complaints = Vec::new();
-    for (source, name) in &kinds {
-        complaints.extend(incomplete(source, name, &programs, &rows));
-        complaints.extend(uses_of_others(source, name, &names));
+    for (source, kind) in &kinds {
+        complaints.extend(incomplete(source, &kind.1, &programs, &rows));
+        for (_, other) in kinds.iter().filter(|(_, other)| other != kind) {
+            complaints.extend(uses(source, kind, other));
+        }
     }
     complaints.extend(unmatched(&programs, &table, &rows));
+    complaints.extend(docs::stale(sources));
     complaints
 }
 
-/// The kind that a file is, if it is one: a file of a group, or the `mod.rs` of a directory of a group.
-fn kind_of(source: &Source) -> Option<String> {
+/// The kind that a file is, if it is one: it implements one of the traits of kinds.
+fn kind_of(source: &Source) -> Option<Kind> {
     let below = source.path.strip_prefix("src/resource").ok()?;
     let words: Vec<&str> = below.iter().filter_map(|word| word.to_str()).collect();
-    let name = match words.as_slice() {
-        [group, file] if GROUPS.contains(group) && *file != "mod.rs" => file.strip_suffix(".rs")?,
-        [group, directory, "mod.rs"] if GROUPS.contains(group) => directory,
+    let (group, name) = match words.as_slice() {
+        [group, file] if *file != "mod.rs" => (group, file.strip_suffix(".rs")?),
+        [group, directory, "mod.rs"] => (group, *directory),
         _ => return None,
     };
-    let is_other = NOT_KINDS
-        .iter()
-        .any(|(path, _)| source.path == Path::new(path));
-    (!is_other).then(|| name.to_owned())
+    let is_kind = |(_, line): (usize, String)| {
+        line.starts_with("impl FileKind for ") || line.starts_with("impl TaskKind for ")
+    };
+    source
+        .code()
+        .any(is_kind)
+        .then(|| ((*group).to_owned(), name.to_owned()))
 }
 
 fn incomplete(
@@ -59,17 +63,12 @@ fn incomplete(
     rows: &BTreeSet<String>,
 ) -> Vec<Complaint> {
     let mut missing = Vec::new();
-    for word in ["Kept", "Lost", "Refused"] {
-        if !source
-            .text
-            .lines()
-            .any(|line| line.starts_with("//!") && line.contains(word))
-        {
-            missing.push(format!(
-                "the head does not say what is {}",
-                word.to_lowercase()
-            ));
-        }
+    let section = Section::of(source);
+    for word in section.missing() {
+        missing.push(format!(
+            "the head does not say what is {}",
+            word.to_lowercase()
+        ));
     }
     if !programs.contains(name) {
         missing.push(format!("no test program testprogs/{name}.c"));
@@ -77,42 +76,31 @@ fn incomplete(
     if !rows.contains(name) {
         missing.push(format!("no row {name:?} in integration/table.rs"));
     }
-    let reference = fs::read_to_string(workspace().join("docs/kinds.md")).unwrap_or_default();
-    if !reference
-        .lines()
-        .any(|line| line.starts_with('#') && has_word(line, name))
-    {
-        missing.push(format!("no section `{name}` in docs/kinds.md"));
-    }
     missing
         .into_iter()
         .map(|what| source.at(1, &format!("kind `{name}`: {what}")))
         .collect()
 }
 
-fn uses_of_others(source: &Source, own: &str, names: &BTreeSet<&str>) -> Vec<Complaint> {
-    let mut complaints = Vec::new();
-    for (number, line) in source.code_without_tests() {
-        let mut paths: Vec<String> = GROUPS
-            .iter()
-            .map(|group| format!("resource::{group}::"))
-            .collect();
-        paths.push("super::".to_owned());
-        for (path, name) in paths
-            .iter()
-            .flat_map(|path| names.iter().map(move |name| (path, name)))
-        {
-            let is_named = line.match_indices(path.as_str()).any(|(at, _)| {
-                let rest = &line[at + path.len()..];
-                rest.strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with("::") || rest.starts_with(';'))
-            });
-            if *name != own && is_named {
-                complaints.push(source.at(number, &format!("kind `{own}` uses kind `{name}`: move the shared idea to the group's mod.rs")));
-            }
-        }
+/// Where one kind uses another.
+fn uses(source: &Source, kind: &Kind, other: &Kind) -> Vec<Complaint> {
+    let mut paths = vec![format!("resource::{}::{}", other.0, other.1)];
+    if kind.0 == other.0 {
+        paths.push(format!("super::{}", other.1));
     }
-    complaints
+    let ends = |rest: &str| rest.starts_with("::") || rest.starts_with(';');
+    let is_in = |line: &str, path: &str| {
+        line.match_indices(path)
+            .any(|(at, _)| ends(&line[at + path.len()..]))
+    };
+    let lines = source
+        .code_without_tests()
+        .filter(|(_, line)| paths.iter().any(|path| is_in(line, path)));
+    let what = format!(
+        "kind `{}` uses kind `{}`: move the shared idea to the group's mod.rs",
+        kind.1, other.1
+    );
+    lines.map(|(number, _)| source.at(number, &what)).collect()
 }
 
 /// Test programs without a row, and rows without a program.
