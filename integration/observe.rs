@@ -160,7 +160,13 @@ impl Picture {
                 &target.display().to_string(),
             );
             let about = fs::read_to_string(format!("{proc}/fdinfo/{number}")).unwrap_or_default();
-            self.add(pid, &format!("fdinfo {number}"), &about.replace('\n', " "));
+            // A look at a timer that has expired starts its next period, as the kernel has it.
+            let lines = about.lines().filter(|line| !line.starts_with("it_value"));
+            self.add(
+                pid,
+                &format!("fdinfo {number}"),
+                &lines.collect::<Vec<_>>().join(" "),
+            );
         }
         for link in ["cwd", "root", "exe"] {
             self.add(

@@ -82,7 +82,7 @@ impl Scene {
             .map_err(|error| format!("cannot make the output file: {error}"))?;
         println!("$ cd {}", self.dir.display());
         println!("$ PATH={}:$PATH", self.tools.display());
-        println!("$ sh primes.sh > primes &");
+        println!("$ sh primes.sh >primes 2>&1 &");
         let mut command = Command::new("sh");
         command
             .arg("primes.sh")

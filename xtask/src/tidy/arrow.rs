@@ -22,7 +22,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "policy", "resource", "image", "tracee", "proc", "sys", "error",
         ],
     ),
-    ("cli", &["engine", "policy", "error"]),
+    // cr_info shows what a context file says, without an engine; cr_restart handles signals of its own process.
+    ("cli", &["engine", "policy", "image", "sys", "error"]),
     ("bin", &["cli"]),
 ];
 
