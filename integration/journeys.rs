@@ -14,7 +14,7 @@ use crate::case::Case;
 use crate::children::{End, wait_until};
 use crate::job::Job;
 use crate::observe::{self, Picture};
-use crate::site::Site;
+use crate::site::{Site, is_true_root};
 use crate::table::{JOURNEYS, Journey, ROWS, Refusal, Row};
 use crate::verdict::{Attempt, Verdict, ensure, failed, skipped};
 
@@ -48,7 +48,9 @@ fn make(site: &Site, row: &Row, journey: Journey) -> Verdict {
             "needs a pid namespace of its own, where its pids are free",
         ));
     }
-    if row.refusal == Refusal::Allowed && journey != Journey::Stay {
+    // What is refused to nobody may be refused to the root of a user namespace, too.
+    let may_be_refused = row.refused_to_nobody.is_some() && !is_true_root();
+    if (row.refusal == Refusal::Allowed || may_be_refused) && journey != Journey::Stay {
         probe(site, row)?;
     }
     match journey {

@@ -104,7 +104,7 @@ impl Site {
 
     /// From here on everything is started as nobody, without capabilities.
     pub fn drop_privileges(&self) -> Verdict {
-        if !nix::unistd::geteuid().is_root() || !self.may_become_nobody() {
+        if !is_true_root() {
             return Err(skipped("needs root, to become another user"));
         }
         self.unprivileged.set(true);
@@ -119,12 +119,6 @@ impl Site {
         }
         let what = format!("give {} to nobody", path.display());
         chown(path, Some(NOBODY), Some(NOBODY)).attempt(what)
-    }
-
-    /// In a user namespace root is the only user there is.
-    fn may_become_nobody(&self) -> bool {
-        fs::read_to_string("/proc/self/uid_map")
-            .is_ok_and(|map| map.split_whitespace().nth(2) != Some("1"))
     }
 
     /// A command as a shell with job control would start it: own group, nothing on standard input.
@@ -186,6 +180,13 @@ impl Site {
         self.step(format_args!("  {end}"));
         Ok(ran)
     }
+}
+
+/// Whether this is root, and not only of a user namespace that the sandbox made.
+pub fn is_true_root() -> bool {
+    // There root is the only user.
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    nix::unistd::geteuid().is_root() && map.split_whitespace().nth(2) != Some("1")
 }
 
 impl Ran {

@@ -118,13 +118,15 @@ HELPER void wait_for_go(void)
         doze(10);
     // The file may exist before its word is in it.
     for (;;) {
+        // Many threads may wait: none may see a word that another is still cutting.
+        char word[sizeof journey_word] = "";
         int fd = open("go", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? 0 : read(fd, journey_word, sizeof journey_word - 1);
+        ssize_t n = fd < 0 ? 0 : read(fd, word, sizeof word - 1);
         if (fd >= 0)
             close(fd);
         if (n > 0) {
-            journey_word[n] = 0;
-            journey_word[strcspn(journey_word, " \n")] = 0;
+            word[strcspn(word, " \n")] = 0;
+            strcpy(journey_word, word);
             return;
         }
         doze(10);
