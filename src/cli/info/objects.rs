@@ -18,12 +18,13 @@ pub fn lines(snapshot: &Snapshot) -> Vec<String> {
     let mappers = mappers(snapshot);
     let mut lines = vec!["FILES AND OBJECTS".to_owned()];
     for (id, object) in (0u32..).zip(&snapshot.objects) {
-        lines.push(format!("  {}  ({}, {})", shown(object), object.record.kind, fate(snapshot, object)));
-        lines.extend(descriptors.get(&id).map(|users| format!("      {}", shortened(users, "; "))));
-        lines.extend(mappers.get(&id).map(|pids| {
+        let mapped = mappers.get(&id).map(|pids| {
             let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
-            format!("      mapped by {}", shortened(&pids, ", "))
-        }));
+            format!(", mapped by {}", shortened(&pids, " "))
+        });
+        let mapped = mapped.unwrap_or_default();
+        lines.push(format!("  {}  ({}, {}{mapped})", shown(object), object.record.kind, fate(snapshot, object)));
+        lines.extend(descriptors.get(&id).map(|users| format!("      {}", shortened(users, "; "))));
     }
     lines
 }
