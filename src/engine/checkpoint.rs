@@ -3,19 +3,17 @@
 //! Reads like a table of contents; details are in the modules of the phases. On any error, dropping `Frozen` lets the job go unchanged
 //! and dropping the target removes what was written.
 
-use std::fs::File;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
-use super::request::{CheckpointRequest, Destination};
-use super::survey::{Draft, survey};
+use super::output::Output;
+use super::request::CheckpointRequest;
+use super::survey::survey;
 use super::tree::{SelectError, Selection};
-use super::write::write;
 use crate::error::{At, Failure, Stage};
-use crate::image::{Saved, Snapshot, State, Target, Writer};
+use crate::image::{Snapshot, State};
 use crate::resource::KindError;
 use crate::sys::{Errno, process};
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
@@ -34,7 +32,7 @@ fn run(request: &CheckpointRequest, observer: &mut dyn Observer, notes: &mut Not
     observer.stage(Stage::Select);
     let selection = Selection::new(request).at(Stage::Select)?;
     selection.members().at(Stage::Select)?;
-    let output = Output::open(request)?;
+    let mut output = Output::open(request)?;
 
     observer.stage(Stage::Freeze);
     let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
@@ -45,7 +43,7 @@ fn run(request: &CheckpointRequest, observer: &mut dyn Observer, notes: &mut Not
     draft.snapshot.ids = selection.ids().to_vec();
 
     observer.stage(Stage::Write);
-    let (saved, file) = write_image(&draft, output.file()?, deadline, observer)?;
+    let saved = output.write(&mut draft, deadline, observer)?;
     let (processes, threads) = counts(&draft.snapshot);
     drop(draft);
     let mut report = CheckpointReport {
@@ -58,19 +56,13 @@ fn run(request: &CheckpointRequest, observer: &mut dyn Observer, notes: &mut Not
     // A signal comes after the file is safe; without one the job need not wait for the disk.
     if request.signal.is_none() {
         report.frozen_us = release(frozen, None)?;
-        report.path = output.finish(file, request.sync)?;
+        report.path = output.finish(request.sync)?;
     } else {
-        report.path = output.finish(file, request.sync)?;
+        report.path = output.finish(request.sync)?;
         report.frozen_us = release(frozen, request.signal)?;
     }
     report.total_us = microseconds(begun);
     Ok(report)
-}
-
-fn write_image(draft: &Draft, file: File, deadline: Deadline, observer: &mut dyn Observer) -> Result<(Saved, File), Failure> {
-    let writer = Writer::begin(file, &draft.snapshot).at(Stage::Write)?;
-    write(&draft.contents, &writer, deadline, observer)?;
-    writer.finish().at(Stage::Write)
 }
 
 /// Sends the signal, lets everybody go, and tells for how many microseconds they were stopped.
@@ -102,58 +94,4 @@ fn counts(snapshot: &Snapshot) -> (usize, usize) {
 
 fn microseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Where the context file goes.
-enum Output {
-    Target(Target),
-    Descriptor(File),
-}
-
-impl Output {
-    fn open(request: &CheckpointRequest) -> Result<Output, Failure> {
-        match &request.destination {
-            Destination::File(path) => Target::open(path, &request.creation, request.mode).at(Stage::Request).map(Output::Target),
-            Destination::Fd(fd) => {
-                let file = duplicate(*fd).map_err(|errno| KindError::host(format!("use descriptor {fd}"), errno)).at(Stage::Request)?;
-                Ok(Output::Descriptor(file))
-            }
-            Destination::Dir(_) => unreachable!("a directory is written by `directory`, one file at a time"),
-        }
-    }
-
-    fn file(&self) -> Result<File, Failure> {
-        let file = match self {
-            Output::Target(target) => target.file(),
-            Output::Descriptor(file) => file.try_clone(),
-        };
-        let host = |error: std::io::Error| KindError::host("duplicate the context file's descriptor", errno_of(&error));
-        file.map_err(host).at(Stage::Write)
-    }
-
-    fn finish(self, file: File, sync: bool) -> Result<Option<PathBuf>, Failure> {
-        match self {
-            Output::Target(target) => target.finish(sync).at(Stage::Write).map(Some),
-            Output::Descriptor(_) => {
-                // Pipes and sockets have nothing to sync.
-                if !sync {
-                    return Ok(None);
-                }
-                match file.sync_all() {
-                    Err(error) if !matches!(errno_of(&error), Errno::EINVAL | Errno::EROFS | Errno::ENOTSUP) => {
-                        Err(KindError::host("sync the context file to disk", errno_of(&error))).at(Stage::Write)
-                    }
-                    Ok(()) | Err(_) => Ok(None),
-                }
-            }
-        }
-    }
-}
-
-fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
-}
-
-fn duplicate(fd: i32) -> Result<File, Errno> {
-    crate::sys::descriptor::duplicate_inherited(fd).map(File::from)
 }

@@ -6,6 +6,7 @@ pub mod request;
 mod checkpoint;
 mod note;
 mod origin;
+mod output;
 mod restart;
 mod survey;
 mod tree;

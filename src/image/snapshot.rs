@@ -42,9 +42,24 @@ pub struct Snapshot {
     /// Notes left by hooks.
     #[serde(default)]
     pub annotations: Vec<(String, String)>,
+    /// Which part of a job this is, when the job was saved with one file a process.
+    #[serde(default)]
+    pub part: Option<Part>,
     /// The vdso of the kernel that ran the job, as it is mapped; empty when no process had one.
     #[serde(default, with = "serde_bytes")]
     pub vdso: Vec<u8>,
+}
+
+/// One file of a job that was saved into a directory (`cr_checkpoint --dir`). Part 0 describes the whole job; each part has the pages
+/// of one process, part 0 those of all objects too. The pages of a later part are those of its memory 1.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The same in all parts of a job, and in no other.
+    pub job: String,
+    /// Position among the parts: that of the process in part 0.
+    pub index: u32,
+    /// Number of parts.
+    pub count: u32,
 }
 
 /// The machine and the program that made a context file.

@@ -56,7 +56,7 @@ pub fn seed(address: u64, suspend_seccomp: bool) -> Result<(Stopped, Scratch), T
     let seized = ptrace::seize(pid, options).and_then(|()| ptrace::interrupt(pid));
     if let Err(errno) = seized {
         // Nobody else knows it: killed and reaped here.
-        drop(process::kill(pid, libc::SIGKILL).and_then(|()| process::wait_all(pid)));
+        let _reaped = process::kill(pid, libc::SIGKILL).and_then(|()| process::wait_all(pid));
         return Err(TraceeError::request("trace the first stub", pid, errno));
     }
     let mut stub = adopt(pid, pid)?;

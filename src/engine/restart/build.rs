@@ -150,7 +150,7 @@ fn inherited_descriptors() -> HashSet<RawFd> {
 
 fn check_limit(snapshot: &Snapshot, limit: u64) -> Result<(), PlanError> {
     let highest = snapshot.tables.iter().flat_map(|table| &table.descriptors).map(|descriptor| descriptor.fd).max().unwrap_or(0);
-    let made = snapshot.descriptions.len() + 3 * snapshot.objects.len().min(snapshot.descriptions.len() + 256) + 16;
+    let made = snapshot.descriptions.len() + 64;
     let needed = (u64::try_from(highest).unwrap_or(0) + 1).max(made as u64);
     if needed <= limit { Ok(()) } else { Err(PlanError::Descriptors { needed, limit }) }
 }

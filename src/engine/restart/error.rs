@@ -36,6 +36,12 @@ pub enum PlanError {
     /// The context file cannot be opened.
     #[error("cannot open {}", path.display())]
     Open { path: PathBuf, source: Errno },
+    /// One file of a job that was saved with one file a process.
+    #[error("the context file is part {index} of {count} of a job in a directory")]
+    OnePart { index: u32, count: u32 },
+    /// A directory that does not hold one whole job.
+    #[error("{} does not hold all files of one job, but {found} files", path.display())]
+    Parts { path: PathBuf, found: usize },
     /// Several files need attention.
     #[error("{} things stand in the way: {}", .problems.len(), .problems.join("; "))]
     Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String> },
@@ -51,7 +57,7 @@ impl Classified for PlanError {
             PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
             PlanError::Machine { .. } => Class::Env,
-            PlanError::Open { .. } => Class::Args,
+            PlanError::Open { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } => Class::Args,
             PlanError::Several { class, .. } => *class,
         }
     }
@@ -60,7 +66,10 @@ impl Classified for PlanError {
         Some(match self {
             PlanError::IdTaken { .. } => libc::EBUSY,
             PlanError::IdForbidden => libc::EPERM,
-            PlanError::Lineage { .. } | PlanError::Inconsistent { .. } => libc::EINVAL,
+            PlanError::Lineage { .. }
+            | PlanError::Inconsistent { .. }
+            | PlanError::OnePart { .. }
+            | PlanError::Parts { .. } => libc::EINVAL,
             PlanError::Machine { .. } => CR_EBADARCH,
             PlanError::Descriptors { .. } => libc::EMFILE,
             PlanError::NoStandard { .. } => libc::EBADF,
@@ -74,9 +83,10 @@ impl Classified for PlanError {
         match self {
             PlanError::IdTaken { id, .. } => Subject::pid(*id),
             PlanError::Lineage { pid, .. } => Subject::pid(*pid),
-            PlanError::Open { path, .. } => Subject::path(path),
+            PlanError::Open { path, .. } | PlanError::Parts { path, .. } => Subject::path(path),
             PlanError::NoStandard { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
+            | PlanError::OnePart { .. }
             | PlanError::Machine { .. }
             | PlanError::Descriptors { .. }
             | PlanError::NoRoom { .. }
@@ -94,6 +104,8 @@ impl Classified for PlanError {
             PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
             PlanError::Open { .. } => Some("check the name of the context file".into()),
+            PlanError::OnePart { .. } => Some("restart the whole job: cr_restart --dir DIR".into()),
+            PlanError::Parts { .. } => Some("keep all files of one checkpoint, and no others, in the directory".into()),
             PlanError::Several { remedy, .. } => remedy.clone(),
             PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => None,
         }

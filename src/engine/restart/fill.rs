@@ -123,13 +123,13 @@ impl<'a> Fill<'a> {
     }
 
     /// Reads the file to its end, where a stream is checked as a whole. Returns how many bytes of pages were put back.
-    pub fn finish(mut self) -> Result<u64, Failure> {
-        if !self.pages.reader().is_seekable() {
+    pub fn finish(self) -> Result<u64, Failure> {
+        if !self.pages.is_seekable() {
             if self.ahead.is_some() {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
             let mut data = Vec::new();
-            if self.pages.reader().next_block(&mut data).at(Stage::Fill)?.is_some() {
+            if self.pages.main().next_block(&mut data).at(Stage::Fill)?.is_some() {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
         }
@@ -138,7 +138,7 @@ impl<'a> Fill<'a> {
 
     /// Fills one space; without a sink its blocks are only passed over. Returns which pages it had, sorted.
     fn space(&mut self, space: Space, sink: Option<&Sink<'_>>) -> Result<PageRuns, Failure> {
-        let mut runs = if self.pages.reader().is_seekable() {
+        let mut runs = if self.pages.is_seekable() {
             match sink {
                 Some(sink) => self.seek(space, sink)?,
                 None => PageRuns::new(),
@@ -157,7 +157,7 @@ impl<'a> Fill<'a> {
                 Some(ahead) => ahead,
                 None => {
                     let mut data = Vec::new();
-                    match self.pages.reader().next_block(&mut data).at(Stage::Fill)? {
+                    match self.pages.main().next_block(&mut data).at(Stage::Fill)? {
                         Some(block) => (block, data),
                         None => return Ok(runs),
                     }
@@ -177,7 +177,8 @@ impl<'a> Fill<'a> {
     }
 
     fn seek(&mut self, space: Space, sink: &Sink<'_>) -> Result<PageRuns, Failure> {
-        let reader: &Reader = self.pages.reader();
+        let (reader, space) = self.pages.reader_of(space);
+        let reader: &Reader = reader;
         let entries = reader.blocks_of(space);
         let next = AtomicUsize::new(0);
         let collected = Mutex::new((PageRuns::new(), 0u64));

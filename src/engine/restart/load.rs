@@ -1,45 +1,99 @@
-//! *load*: opening context files and reading page blocks in the order in which a restart needs them.
+//! *load*: opening context files and finding the page blocks that belong to one space.
 //!
-//! Relies on `image`, which verifies every byte before it hands it out.
+//! Relies on `image`, which verifies every byte before it hands it out. A job in a directory is one description with the pages of each
+//! process in a file of its own.
 
 use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::PlanError;
+use crate::engine::output::PART_MEMORY;
 use crate::engine::request::Source;
 use crate::error::{At, Failure, Stage};
-use crate::image::{Reader, Snapshot};
+use crate::image::{Part, Reader, Snapshot, Space};
 use crate::sys::{Errno, descriptor};
 
-/// An open context file.
+/// The open context files of a job.
 pub struct Pages {
-    reader: Reader,
+    main: Reader,
+    /// Parts 1 and up, by position less one.
+    parts: Vec<Reader>,
 }
 
 impl Pages {
     /// The description of the job.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
-        self.reader.snapshot()
+        self.main.snapshot()
     }
 
-    /// The reader of the page blocks.
-    pub fn reader(&mut self) -> &mut Reader {
-        &mut self.reader
+    /// Whether blocks can be read in any order.
+    pub fn is_seekable(&self) -> bool {
+        self.main.is_seekable()
+    }
+
+    /// The reader that has the pages of a space, and the name of the space in its file.
+    pub fn reader_of(&mut self, space: Space) -> (&mut Reader, Space) {
+        let Space::Memory(id) = space else { return (&mut self.main, space) };
+        let owner = self.main.snapshot().processes.iter().position(|process| process.memory == Some(id));
+        match owner.filter(|_| !self.parts.is_empty()) {
+            Some(owner) if 0 < owner => (&mut self.parts[owner - 1], Space::Memory(PART_MEMORY)),
+            Some(_) | None => (&mut self.main, space),
+        }
+    }
+
+    /// The reader of the description: the only one of a stream.
+    pub fn main(&mut self) -> &mut Reader {
+        &mut self.main
     }
 }
 
 /// Opens and verifies what a request names.
 pub fn open(source: &Source) -> Result<Pages, Failure> {
-    let file = match source {
-        Source::File(path) => File::open(path).map_err(|error| {
-            let source = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            PlanError::Open { path: path.clone(), source }
-        }),
-        Source::Fd(fd) => descriptor::duplicate_inherited(*fd)
-            .map(File::from)
-            .map_err(|source| PlanError::Open { path: format!("descriptor {fd}").into(), source }),
-        Source::Dir(_) => unreachable!("a directory is read by `directory`, one file at a time"),
+    let main = match source {
+        Source::File(path) => open_file(path)?,
+        Source::Fd(fd) => {
+            let file = descriptor::duplicate_inherited(*fd).map(File::from);
+            let file = file.map_err(|source| PlanError::Open { path: format!("descriptor {fd}").into(), source });
+            Reader::open(file.at(Stage::Load)?).at(Stage::Load)?
+        }
+        Source::Dir(path) => return open_directory(path),
     };
-    let reader = Reader::open(file.at(Stage::Load)?).at(Stage::Load)?;
-    Ok(Pages { reader })
+    match &main.snapshot().part {
+        None | Some(Part { count: 1, .. }) => Ok(Pages { main, parts: Vec::new() }),
+        Some(Part { index, count, .. }) => Err(PlanError::OnePart { index: index + 1, count: *count }).at(Stage::Load),
+    }
+}
+
+fn open_file(path: &Path) -> Result<Reader, Failure> {
+    let file = File::open(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) });
+    Reader::open(file.at(Stage::Load)?).at(Stage::Load)
+}
+
+/// Opens all parts in a directory; they must be of one job, and complete.
+fn open_directory(path: &Path) -> Result<Pages, Failure> {
+    let entries = std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
+    let mut found: Vec<(Part, Reader)> = Vec::new();
+    for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
+        let reader = open_file(&entry.path()).map_err(|failure| failure.about(crate::error::Subject::path(entry.path())))?;
+        let Some(part) = reader.snapshot().part.clone() else {
+            let what = format!("{} is not a part of a job in a directory", entry.path().display());
+            return Err(PlanError::Inconsistent { what }).at(Stage::Load);
+        };
+        found.push((part, reader));
+    }
+    found.sort_by_key(|(part, _)| part.index);
+    let whole = found.first().is_some_and(|(first, _)| {
+        first.count as usize == found.len() && (0..).zip(&found).all(|(index, (part, _))| part.index == index && part.job == first.job)
+    });
+    if !whole {
+        return Err(PlanError::Parts { path: path.to_owned(), found: found.len() }).at(Stage::Load);
+    }
+    let mut readers = found.into_iter().map(|(_, reader)| reader);
+    let main = readers.next().expect("a whole job has a first part");
+    Ok(Pages { main, parts: readers.collect() })
+}
+
+fn errno(error: &std::io::Error) -> Errno {
+    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }

@@ -48,8 +48,6 @@ pub struct Plan {
     pub vdso_parking: u64,
     /// Where shared memory is parked.
     pub parked: HashMap<ObjectId, u64>,
-    /// All of the above: what stubs keep until they are finished.
-    pub room: (u64, u64),
     /// Path rules.
     pub relocations: Relocations,
 }
@@ -87,7 +85,7 @@ pub fn plan(snapshot: &Snapshot, request: &RestartRequest, notes: &mut Notes) ->
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
     }
-    let (scratch, vdso_parking, parked, room) = lay_out(snapshot).at(Stage::Plan)?;
+    let (scratch, vdso_parking, parked) = lay_out(snapshot).at(Stage::Plan)?;
     Ok(Plan {
         restore_pid: request.restore_pid,
         restore_pgid,
@@ -96,7 +94,6 @@ pub fn plan(snapshot: &Snapshot, request: &RestartRequest, notes: &mut Notes) ->
         scratch,
         vdso_parking,
         parked,
-        room,
         relocations,
     })
 }
@@ -218,8 +215,7 @@ fn several(complaints: &[KindError]) -> PlanError {
 }
 
 /// Chooses addresses that are free in every process, and in ourselves, from whom the first stub is forked.
-#[allow(clippy::type_complexity, reason = "the parts of one layout")]
-fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>, (u64, u64)), PlanError> {
+fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>), PlanError> {
     const VDSO_ROOM: u64 = 1 << 20;
     const APART: u64 = 2 << 20;
     let align = |bytes: u64| bytes.next_multiple_of(APART) + APART;
@@ -242,7 +238,7 @@ fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>, (u6
         parked.insert(id, at);
         at += bytes.next_multiple_of(page) + page;
     }
-    Ok((scratch, vdso_parking, parked, (scratch, at)))
+    Ok((scratch, vdso_parking, parked))
 }
 
 /// Who makes whom. A parent outside the job becomes the restarter; an orphan of a group or session stays one.
