@@ -88,7 +88,11 @@ impl Scene {
             .arg("primes.sh")
             .current_dir(&self.dir)
             .stdin(Stdio::null())
-            .stdout(out)
+            .stdout(
+                out.try_clone()
+                    .map_err(|error| format!("cannot share the output file: {error}"))?,
+            )
+            .stderr(out)
             .process_group(0);
         command
             .spawn()

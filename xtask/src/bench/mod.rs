@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> Outcome {
             .as_ref()
             .is_none_or(|part| case.name.contains(part.as_str()))
     };
-    let with_criu = !options.no_criu && peer::is_installed();
+    let with_criu = !options.no_criu && peer::is_usable();
     let mut results = Vec::new();
     for case in CASES.iter().filter(wanted) {
         let mut runs = Vec::new();

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use super::Case;
 use super::job::{Job, end_all};
 use super::measure::{self, Measured};
-use super::{Case, expect};
 use crate::Outcome;
 
 /// What CRIU needed for the same job.
@@ -23,12 +23,19 @@ pub struct Criu {
     pub frozen: f64,
 }
 
-/// Whether there is a CRIU that says it works.
-pub fn is_installed() -> bool {
-    Command::new("criu")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success())
+/// Whether there is a CRIU that works here. Its own check also fills its cache of what the kernel can do.
+pub fn is_usable() -> bool {
+    let Ok(output) = Command::new("criu").arg("check").output() else {
+        return false;
+    };
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        eprintln!(
+            "criu is installed but does not work here: {}",
+            words.lines().last().unwrap_or_default()
+        );
+    }
+    output.status.success()
 }
 
 /// How long it takes to write as many bytes into a new file, in microseconds.
@@ -56,15 +63,6 @@ pub fn criu(case: &Case, dir: &Path) -> Outcome<Criu> {
     let _ = fs::remove_dir_all(&images);
     fs::create_dir(&images)
         .map_err(|error| format!("cannot make {}: {error}", images.display()))?;
-    // Its cache of what the kernel can do is made by the first call of any kind.
-    expect(
-        Command::new("criu")
-            .args(["check"])
-            .output()
-            .map_err(|error| format!("cannot run criu: {error}"))?
-            .status,
-        "criu check",
-    )?;
     let job = Job::start(case, dir)?;
     let mut dump = Command::new("criu");
     dump.args(["dump", "--shell-job", "-v0", "-t"])
