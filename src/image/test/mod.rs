@@ -32,6 +32,8 @@ fn sample() -> Snapshot {
     parent.threads.push(Thread { tid: 104, ..thread(100) });
     let zombie = Process { memory: None, table: None, threads: vec![], ..process(102, 100, State::Zombie(256)) };
     Snapshot {
+        part: None,
+        vdso: vec![],
         origin: Origin { program: "reprise 0.1.0".into(), host: "here".into(), ..Origin::default() },
         scope: Scope::Tree,
         ids: vec![100],
@@ -64,11 +66,12 @@ fn process(pid: i32, ppid: i32, state: State) -> Process {
         records: vec![],
         threads: vec![thread(pid)],
         shares_fs_with: None,
+        shares_handlers_with: None,
     }
 }
 
 fn thread(tid: i32) -> Thread {
-    Thread { tid, dead: false, registers: vec![1; 216], xstate: vec![2; 64], records: vec![] }
+    Thread { tid, dead: false, mask: 0, registers: vec![1; 216], xstate: vec![2; 64], records: vec![] }
 }
 
 fn memory(parent: Option<MmId>) -> Memory {
@@ -93,12 +96,12 @@ fn memory(parent: Option<MmId>) -> Memory {
         fields: MmFields { brk: 0x80_0000, ..MmFields::default() },
         auxv: vec![0; 32],
         exe: Some(1),
-        records: vec![],
+        lock_future: 0,
     }
 }
 
 fn description(object: ObjectId) -> Description {
-    Description { object, end: 1, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
+    Description { object, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
 }
 
 /// A block of the sample's pages, with contents.
