@@ -45,6 +45,7 @@ fn sample() -> Snapshot {
         objects: vec![object("pipe", "pipe:[7]", 0), object("regular", "/tmp/gone (deleted)", 10_000)],
         decisions: vec![Decision { about: "/tmp/gone".into(), verdict: "save".into(), by: "default".into() }],
         annotations: vec![("queue".into(), "long".into())],
+        ..Snapshot::default()
     }
 }
 
@@ -64,11 +65,12 @@ fn process(pid: i32, ppid: i32, state: State) -> Process {
         records: vec![],
         threads: vec![thread(pid)],
         shares_fs_with: None,
+        shares_handlers_with: None,
     }
 }
 
 fn thread(tid: i32) -> Thread {
-    Thread { tid, dead: false, registers: vec![1; 216], xstate: vec![2; 64], records: vec![] }
+    Thread { tid, registers: vec![1; 216], xstate: vec![2; 64], ..Thread::default() }
 }
 
 fn memory(parent: Option<MmId>) -> Memory {
@@ -93,12 +95,12 @@ fn memory(parent: Option<MmId>) -> Memory {
         fields: MmFields { brk: 0x80_0000, ..MmFields::default() },
         auxv: vec![0; 32],
         exe: Some(1),
-        records: vec![],
+        lock_future: 0,
     }
 }
 
 fn description(object: ObjectId) -> Description {
-    Description { object, end: 1, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
+    Description { object, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
 }
 
 /// A block of the sample's pages, with contents.

@@ -244,6 +244,7 @@ mod test {
             records: vec![],
             threads: vec![],
             shares_fs_with: None,
+            shares_handlers_with: None,
         };
         let state = EpollV1 { pid: 100, targets: vec![TargetV1 { fd: 5, via: 6, events: 1, data: 2 }] };
         let mut snapshot = super::super::test::snapshot_of(Record::encode(Epoll::TAG, &state).unwrap());
