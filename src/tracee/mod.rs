@@ -6,6 +6,7 @@
 pub mod arch;
 pub mod batch;
 pub mod freeze;
+mod gadget;
 pub mod memory;
 pub mod scratch;
 pub mod stub;

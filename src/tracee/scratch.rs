@@ -5,6 +5,7 @@
 //! runs, the loop ends by `rt_sigreturn` with a frame made beforehand, and the task goes on; only the scratch mapping stays behind.
 
 use super::arch::{self, LoopPlace, ROW_BYTES};
+use super::gadget::{Gadget, bare_call};
 use super::task::Stopped;
 use super::{Answers, Batch, TraceeError, memory};
 use crate::sys::{Errno, ptrace};
@@ -39,18 +40,19 @@ impl Scratch {
     pub fn plant(task: &mut Stopped, n_slots: usize, room: u64, address: Option<u64>) -> Result<Scratch, TraceeError> {
         let slot_bytes = STACK_BYTES + FRAME_BYTES + room;
         let bytes = slot_bytes * n_slots as u64;
-        let gadget = find_syscall(task)?;
+        let gadget = Gadget::find(task, |_| true)?;
+        let _borrowed = gadget.borrow_stack(task)?;
         let fixed = if address.is_some() { libc::MAP_FIXED_NOREPLACE } else { 0 };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
         let mmap = |task: &mut Stopped, at: u64, bytes: u64, prot: i32| {
             let args = [at, bytes, number(prot), number(flags), u64::MAX, 0];
-            bare_call(task, gadget, libc::SYS_mmap, args, "map memory")
+            bare_call(task, &gadget, libc::SYS_mmap, args, "map memory")
         };
         let slots = mmap(task, address.map_or(0, |at| at + PAGE), bytes, libc::PROT_READ | libc::PROT_WRITE)?;
         let code = match mmap(task, address.unwrap_or(0), PAGE, libc::PROT_READ | libc::PROT_EXEC) {
             Ok(code) => code,
             Err(error) => {
-                bare_call(task, gadget, libc::SYS_munmap, [slots, bytes, 0, 0, 0, 0], "unmap memory")?;
+                bare_call(task, &gadget, libc::SYS_munmap, [slots, bytes, 0, 0, 0, 0], "unmap memory")?;
                 return Err(error);
             }
         };
@@ -85,10 +87,12 @@ impl Scratch {
 
     /// Unmaps the scratch; the task is as it was before.
     pub fn uproot(self, task: &mut Stopped) -> Result<(), TraceeError> {
-        let gadget = find_syscall_outside(task, &self)?;
+        let ranges = self.ranges();
+        let gadget = Gadget::find(task, |start| !ranges.iter().any(|range| range.0 <= start && start < range.1))?;
+        let _borrowed = gadget.borrow_stack(task)?;
         let bytes = self.slot_bytes * self.n_slots as u64;
-        bare_call(task, gadget, libc::SYS_munmap, [self.slots, bytes, 0, 0, 0, 0], "unmap memory")?;
-        bare_call(task, gadget, libc::SYS_munmap, [self.code, PAGE, 0, 0, 0, 0], "unmap memory").map(drop)
+        bare_call(task, &gadget, libc::SYS_munmap, [self.slots, bytes, 0, 0, 0, 0], "unmap memory")?;
+        bare_call(task, &gadget, libc::SYS_munmap, [self.code, PAGE, 0, 0, 0, 0], "unmap memory").map(drop)
     }
 
     /// Makes the calls of `batch` in `task`, in pieces when there are many. Stopped and itself again afterwards.
@@ -163,8 +167,9 @@ impl Run {
         self.place.rows_end = self.place.rows + rows.len() as u64;
         let registers = arch::loop_registers(task.registers(), &self.place);
         let quiet = !(1u64 << (self.place.signal - 1));
-        ptrace::set_signal_mask(task.tid, quiet).map_err(|e| TraceeError::request("block the signals", task.tid, e))?;
+        // Registers first: from then on a task left alone comes back by itself, with its own mask.
         ptrace::set_registers(task.tid, &registers).map_err(|e| TraceeError::request("set the registers", task.tid, e))?;
+        ptrace::set_signal_mask(task.tid, quiet).map_err(|e| TraceeError::request("block the signals", task.tid, e))?;
         ptrace::cont(task.tid, 0).map_err(|e| TraceeError::request("continue", task.tid, e))
     }
 
@@ -246,88 +251,4 @@ fn quiet_signal(task: &Stopped) -> Result<i32, TraceeError> {
 
 fn number(flags: i32) -> u64 {
     u64::from(flags.cast_unsigned())
-}
-
-/// Makes one call with a `syscall` instruction that the task has anyway.
-fn bare_call(task: &mut Stopped, gadget: u64, number: i64, args: [u64; 6], attempt: &'static str) -> Result<u64, TraceeError> {
-    let mut registers = *task.registers();
-    let [rdi, rsi, rdx, r10, r8, r9] = args;
-    (registers.rdi, registers.rsi, registers.rdx) = (rdi, rsi, rdx);
-    (registers.r10, registers.r8, registers.r9) = (r10, r8, r9);
-    registers.rip = gadget;
-    registers.rax = number.cast_unsigned();
-    registers.orig_rax = u64::MAX;
-    ptrace::set_signal_mask(task.tid, u64::MAX).map_err(|e| TraceeError::request("block the signals", task.tid, e))?;
-    ptrace::set_registers(task.tid, &registers).map_err(|e| TraceeError::request("set the registers", task.tid, e))?;
-    let result = step(task);
-    task.settle()?;
-    let value = result?.cast_signed();
-    if (-4095..0).contains(&value) {
-        let source = Errno::from_raw(i32::try_from(-value).unwrap_or(0));
-        return Err(TraceeError::Call { attempt, tid: task.tid, source });
-    }
-    Ok(value.cast_unsigned())
-}
-
-/// Lets the task make the call it is set up for, from one stop at its entry to one at its exit; returns rax. Single-stepping would be
-/// shorter, but its trap resets a SIGTRAP that the job ignores or blocks to the default action.
-fn step(task: &mut Stopped) -> Result<u64, TraceeError> {
-    let mut stops = 0;
-    loop {
-        ptrace::cont_to_syscall(task.tid).map_err(|e| TraceeError::request("make a call", task.tid, e))?;
-        let (signal, event) = task.wait()?;
-        if event == 0 && signal == ptrace::SYSCALL_STOP {
-            stops += 1;
-        } else if event == 0 && matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGSYS) {
-            let rip = ptrace::registers(task.tid).map_or(0, |registers| registers.rip);
-            return Err(TraceeError::Crashed { tid: task.tid, signal, address: rip });
-        } else if event == 0 {
-            let info = ptrace::signal_info(task.tid).map_err(|e| TraceeError::request("read the signal", task.tid, e))?;
-            task.hold(info);
-        }
-        if stops == 2 {
-            let registers = ptrace::registers(task.tid).map_err(|e| TraceeError::request("read the registers", task.tid, e))?;
-            return Ok(registers.rax);
-        }
-    }
-}
-
-fn find_syscall(task: &Stopped) -> Result<u64, TraceeError> {
-    find_syscall_where(task, |_| true)
-}
-
-fn find_syscall_outside(task: &Stopped, scratch: &Scratch) -> Result<u64, TraceeError> {
-    let ranges = scratch.ranges();
-    find_syscall_where(task, |start| !ranges.iter().any(|range| range.0 <= start && start < range.1))
-}
-
-/// The address of a `syscall` instruction in the task: the one it waits in, else any in its executable areas.
-fn find_syscall_where(task: &Stopped, wanted: impl Fn(u64) -> bool) -> Result<u64, TraceeError> {
-    let before = task.registers().rip.wrapping_sub(2);
-    let mut bytes = [0u8; 2];
-    if wanted(before) && memory::read(task.tid, before, &mut bytes).is_ok() && bytes == arch::SYSCALL {
-        return Ok(before);
-    }
-    let failed = |source| TraceeError::Request { attempt: "find a syscall instruction", tid: task.tid, source };
-    let maps = std::fs::read_to_string(format!("/proc/{}/maps", task.tid)).map_err(|_| TraceeError::Gone { tid: task.tid })?;
-    let mut areas: Vec<(u64, u64)> = maps.lines().filter_map(executable_area).filter(|area| wanted(area.0)).collect();
-    // The vdso stands last and is small; libraries come before programs.
-    areas.reverse();
-    for (start, end) in areas {
-        let mut code = vec![0u8; usize::try_from((end - start).min(8 << 20)).unwrap_or(0)];
-        if memory::read(task.tid, start, &mut code).is_err() {
-            continue;
-        }
-        if let Some(at) = code.windows(2).position(|pair| pair == arch::SYSCALL) {
-            return Ok(start + at as u64);
-        }
-    }
-    Err(failed(Errno::ENOEXEC))
-}
-
-fn executable_area(line: &str) -> Option<(u64, u64)> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let area = (u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?);
-    (rest.as_bytes().get(2) == Some(&b'x') && !rest.ends_with("[vsyscall]")).then_some(area)
 }

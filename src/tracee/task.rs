@@ -94,12 +94,13 @@ impl Stopped {
         self.ending = ending;
     }
 
-    /// Puts the task's own registers and mask back.
+    /// Puts the task's own mask and registers back. In this order: as long as the registers are those of a call, a task left alone
+    /// comes back by itself.
     pub(super) fn settle(&self) -> Result<(), TraceeError> {
-        ptrace::set_registers(self.tid, &self.registers)
-            .map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
         ptrace::set_signal_mask(self.tid, self.mask)
-            .map_err(|e| TraceeError::request("set the signal mask", self.tid, e))
+            .map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
+        ptrace::set_registers(self.tid, &self.registers)
+            .map_err(|e| TraceeError::request("set the registers", self.tid, e))
     }
 
     /// Lets it go on as it is. Running on success; on failure it is gone.

@@ -5,14 +5,13 @@
 //! **Refused:** a directory that was removed while open; at restart, one that is missing or something else.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::name::{self, Name};
-use std::os::fd::OwnedFd;
-
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
