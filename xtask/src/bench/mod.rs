@@ -9,6 +9,7 @@ pub mod measure;
 mod peer;
 mod report;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
@@ -110,14 +111,21 @@ pub fn run(options: &Options) -> Outcome {
     for case in CASES.iter().filter(wanted) {
         let mut runs = Vec::new();
         for number in 1..=options.runs.max(1) {
-            eprint!("\r{}: run {number} of {}   ", case.name, options.runs);
+            show(&format!("{}: run {number} of {}", case.name, options.runs));
             runs.push(run_once(case, dir.path(), with_criu)?);
         }
-        eprint!("\r{:60}\r", "");
+        show("");
         results.push((case, runs));
     }
     report::print(&results, options.json);
     Ok(())
+}
+
+/// Replaces the line of progress, where somebody is watching.
+fn show(text: &str) {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{text}");
+    }
 }
 
 /// Builds what is needed and runs this same command line in a pid namespace of its own.
