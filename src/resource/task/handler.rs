@@ -1,8 +1,10 @@
 //! What a process does with each signal (sigaction(2)).
 //!
 //! Kept: handler, flags, restorer and mask of all 64 signals, as the kernel has them.
-//! Lost: that two processes share one table (CLONE_SIGHAND without CLONE_THREAD): each gets its own.
+//! Lost: nothing.
 //! Refused: nothing.
+//!
+//! Leaves to the engine which processes share one table (CLONE_SIGHAND).
 
 use serde::{Deserialize, Serialize};
 
