@@ -9,6 +9,7 @@
 mod case;
 mod chaos;
 mod children;
+mod commands;
 mod job;
 mod journeys;
 mod observe;

@@ -12,7 +12,7 @@ use crate::{Outcome, testprogs};
 
 /// Each step: its name and the cargo command it is.
 const STEPS: &[(&str, &[&str])] = &[
-    ("format", &["fmt", "--all", "--check"]),
+    ("format", &["fmt", "--all", "--", "--check", "-l"]),
     (
         "lints",
         &[
@@ -46,7 +46,21 @@ const STEPS: &[(&str, &[&str])] = &[
             "--bins",
         ],
     ),
-    ("tests", &["test", "--workspace", "--no-fail-fast"]),
+    (
+        "tests",
+        &[
+            "test",
+            "--quiet",
+            "--workspace",
+            "--exclude",
+            "integration",
+            "--no-fail-fast",
+        ],
+    ),
+    (
+        "end to end",
+        &["test", "--quiet", "--package", "integration"],
+    ),
 ];
 
 /// Test results, summed over all test programs.
