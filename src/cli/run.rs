@@ -87,6 +87,8 @@ fn start(said: &RunSaid, command: &OsStr, args: &[OsString], reporter: &mut Repo
         exec.env_remove(OMIT);
     }
     let error = exec.exec();
+    // A failed exec leaves SIGPIPE with its default action (std::os::unix::process::CommandExt::exec): complaints go to a pipe at times.
+    let _cannot_fail = crate::sys::cli_support::ignore(libc::SIGPIPE);
     let (reason, status) = match error.kind() {
         io::ErrorKind::NotFound => ("command not found".to_owned(), exit::NOT_FOUND),
         _ => (super::text::strerror(error.raw_os_error().unwrap_or(libc::EIO)), exit::NOT_EXECUTABLE),

@@ -35,6 +35,15 @@ pub fn default_action(signal: i32) -> io::Result<()> {
     checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
 }
 
+/// `sigaction(2)` — ignores a signal.
+pub fn ignore(signal: i32) -> io::Result<()> {
+    // SAFETY: sigaction is plain data for which all zero bytes are valid: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = libc::SIG_IGN;
+    // SAFETY: the first pointer is to a live sigaction that the kernel only reads, the second may be null.
+    checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
 /// `kill(2)` — sends any signal, real-time ones too. ESRCH: the process is gone.
 pub fn send(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: kill takes two numbers and no pointers.

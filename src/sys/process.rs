@@ -172,6 +172,17 @@ pub fn poll_wait(pid: pid_t) -> Result<Option<(pid_t, i32)>, Errno> {
     Ok(if pid == 0 { None } else { Some((pid_t::try_from(pid).unwrap_or(0), status)) })
 }
 
+/// `waitpid(2)` — reap what has been killed among our children and tracees, and wait a moment for those that are about to end.
+pub fn reap_killed() {
+    for _ in 0..500 {
+        match poll_wait(-1) {
+            Err(_) => return,
+            Ok(Some(_)) => {}
+            Ok(None) => std::thread::sleep(std::time::Duration::from_millis(1)),
+        }
+    }
+}
+
 /// `fork(2)` — make a child that only pauses until it is traced or killed; returns its pid.
 pub fn fork_paused() -> Result<pid_t, Errno> {
     // SAFETY: the child calls nothing but pause(2) and _exit(2), both async-signal-safe, and never returns.

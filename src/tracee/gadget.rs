@@ -19,7 +19,7 @@ const FRAME_ROOM: u64 = 16 * 1024;
 /// Instructions of the task with which calls are made.
 pub(super) struct Gadget {
     /// Address of a `syscall` instruction.
-    syscall: u64,
+    pub(super) syscall: u64,
     /// What makes a call survive the tracer: the restorer, and where the frame goes.
     net: Option<Net>,
 }

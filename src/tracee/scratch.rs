@@ -101,11 +101,6 @@ impl Scratch {
         Ok(all.pop().expect("one answer a batch"))
     }
 
-    /// Lets `task` run a batch that ends it, without waiting for that.
-    pub(super) fn abandon(&self, task: &mut Stopped, batch: &Batch) -> Result<(), TraceeError> {
-        Run::start(self, 0, task, batch).map(drop)
-    }
-
     /// Makes the calls of one batch a task, all tasks at the same time, at most one a slot.
     pub fn run_each(&self, work: &mut [(&mut Stopped, &Batch)]) -> Result<Vec<Answers>, TraceeError> {
         assert!(work.len() <= self.n_slots, "{} tasks for {} slots", work.len(), self.n_slots);

@@ -3,6 +3,7 @@
 //! Relies on `CLONE_PTRACE`: a traced task's children and threads are born traced and stopped, without an event for their parent, so
 //! that a thousand of them are one batch. Every stub dies with its tracer (PTRACE_O_EXITKILL) until it is finished.
 
+use super::gadget::Gadget;
 use super::scratch::Scratch;
 use super::task::{Ending, Stopped};
 use super::{Answers, Batch, Row, TraceeError};
@@ -191,22 +192,21 @@ pub fn end(mut stub: Stopped, scratch: &Scratch, status: i32) -> Result<(), Trac
     }
 }
 
-/// Lets one thread of a process end while the others stay: a leader that had ended before them.
-pub fn end_thread(mut stub: Stopped, scratch: &Scratch) -> Result<(), TraceeError> {
+/// Makes a stub end by itself as soon as it is let go, while the other threads of its process stay: a leader that had ended before them.
+/// Ending it now would leave a zombie that its tracer can neither reap nor let go.
+pub fn doom(stub: &mut Stopped, scratch: &Scratch, name: &str) -> Result<(), TraceeError> {
     let mut batch = Batch::new();
-    batch.call("exit", libc::SYS_exit, [0i32.into()]);
-    scratch.abandon(&mut stub, &batch)?;
-    let tid = stub.tid;
-    stub.forget();
-    // A leader is reported to its tracer only after the last thread: look whether it is gone.
-    for _ in 0..10_000 {
-        let stat = std::fs::read_to_string(format!("/proc/{tid}/stat")).unwrap_or_default();
-        if stat.rsplit(") ").next().is_none_or(|rest| rest.starts_with(['Z', 'X'])) {
-            return Ok(());
-        }
-        std::thread::sleep(std::time::Duration::from_micros(100));
-    }
-    Err(TraceeError::Unstoppable { tid })
+    let text = batch.string(name.as_bytes());
+    batch.attempt(libc::SYS_prctl, [libc::PR_SET_NAME.into(), text.into()]);
+    scratch.run(stub, &batch)?;
+    let gadget = Gadget::find(stub, |start| !scratch.ranges().iter().any(|range| range.0 <= start && start < range.1))?;
+    let mut registers = *stub.registers();
+    registers.rip = gadget.syscall;
+    registers.rax = libc::SYS_exit.cast_unsigned();
+    registers.rdi = 0;
+    registers.orig_rax = u64::MAX;
+    let xstate = stub.xstate()?;
+    stub.become_task(registers, &xstate, u64::MAX)
 }
 
 /// Whether an error says that the id a stub was to have is in use.

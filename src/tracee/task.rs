@@ -108,11 +108,6 @@ impl Stopped {
         self.let_go()
     }
 
-    /// Leaves a task alone that is on its way to its end.
-    pub(super) fn forget(mut self) {
-        self.released = true;
-    }
-
     fn let_go(&mut self) -> Result<(), TraceeError> {
         self.released = true;
         self.settle()?;

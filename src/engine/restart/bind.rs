@@ -215,23 +215,22 @@ impl Binder<'_> {
     /// What comes after the last batch: registers, the scratch goes, what can only be done from outside.
     fn finish(&mut self, index: usize, job: &mut Job) -> Result<(), KindError> {
         let saved = &self.snapshot.processes[index];
+        let living = usize::from(saved.threads[0].dead);
         if saved.threads[0].dead {
-            let leader = job.processes[index].threads.remove(0);
-            stub::end_thread(leader, &job.scratch)?;
+            stub::doom(&mut job.processes[index].threads[0], &job.scratch, &saved.name)?;
         }
-        let threads = saved.threads.iter().filter(|thread| !thread.dead);
-        for (thread, stopped) in threads.clone().zip(&mut job.processes[index].threads) {
+        for (thread, stopped) in saved.threads.iter().zip(&mut job.processes[index].threads).skip(living) {
             registers(thread, stopped)?;
         }
         if self.last_with_memory(index) {
             let scratch = job.scratch.inherited();
-            scratch.uproot(&mut job.processes[index].threads[0])?;
+            scratch.uproot(&mut job.processes[index].threads[living])?;
         }
         let pid = job.processes[index].pid;
         for record in &saved.records {
             self.with_context(pid, pid, |cx| task_kind(record)?.apply_outside(record, cx))?;
         }
-        for (thread, stopped) in threads.zip(&job.processes[index].threads) {
+        for (thread, stopped) in saved.threads.iter().zip(&job.processes[index].threads).skip(living) {
             for record in &thread.records {
                 self.with_context(pid, stopped.tid, |cx| task_kind(record)?.apply_outside(record, cx))?;
             }

@@ -31,6 +31,10 @@ pub fn restart(request: &RestartRequest, observer: &mut dyn Observer) -> Result<
     let mut attempt = 1;
     let result = loop {
         let result = run(request, observer, &mut notes);
+        if result.is_err() {
+            // Every stub has been killed: none may keep its id as a zombie of ours.
+            process::reap_killed();
+        }
         // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
         let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
         let again = attempt < MOST_ATTEMPTS && matches!(request.source, Source::File(_)) && result.as_ref().is_err_and(id_taken);
