@@ -10,8 +10,8 @@ use std::thread;
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use reprise::image::{
-    Area, BLOCK_PAGES, Backing, Memory, MmFields, Origin, PAGE_BYTES, Process, Reader, Run, RunKind, Scope, Snapshot,
-    Space, State, Table, Thread, Writer, checksum,
+    Area, BLOCK_PAGES, Backing, Memory, MmFields, Origin, PAGE_BYTES, Process, Reader, Run, RunKind, Scope, Snapshot, Space, State, Table,
+    Thread, Writer, checksum,
 };
 
 const BLOCK_BYTES: usize = BLOCK_PAGES * PAGE_BYTES;

@@ -26,12 +26,7 @@ pub struct Case {
 impl Case {
     /// A case with the usual patience.
     pub fn new(name: &str, journey: &str, body: impl Fn(&Site) -> Verdict + 'static) -> Case {
-        Case {
-            name: name.to_owned(),
-            journey: journey.to_owned(),
-            timeout: PATIENCE,
-            body: Box::new(body),
-        }
+        Case { name: name.to_owned(), journey: journey.to_owned(), timeout: PATIENCE, body: Box::new(body) }
     }
 
     /// The same case with more patience.
@@ -73,13 +68,7 @@ impl Filter {
     pub fn pick(&self, mut cases: Vec<Case>) -> Vec<Case> {
         if let Some(name) = &self.name {
             let exact = cases.iter().any(|case| case.name == *name);
-            cases.retain(|case| {
-                if exact {
-                    case.name == *name
-                } else {
-                    case.name.contains(name.as_str())
-                }
-            });
+            cases.retain(|case| if exact { case.name == *name } else { case.name.contains(name.as_str()) });
         }
         if let Some(journey) = &self.journey {
             cases.retain(|case| case.journey == *journey);

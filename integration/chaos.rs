@@ -62,9 +62,7 @@ fn kill_checkpoint(site: &Site) -> Verdict {
 /// `kill -9` of cr_restart at any instant: nothing of the job is left, or all of it.
 fn kill_restart(site: &Site) -> Verdict {
     if !site.namespaced {
-        return Err(skipped(
-            "needs a pid namespace of its own, where its pids are free",
-        ));
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
     }
     let context = site.context("job.ctx");
     let mut random = Random::new(site);
@@ -93,19 +91,10 @@ fn all_or_nothing(site: &Site, n_processes: usize) -> Verdict {
         site.children.collect();
         left = observe::descendants();
         left.is_empty()
-            || left.len() == n_processes
-                && left
-                    .iter()
-                    .all(|pid| observe::is_untraced(*pid) && observe::image(*pid) != restarter)
+            || left.len() == n_processes && left.iter().all(|pid| observe::is_untraced(*pid) && observe::image(*pid) != restarter)
     });
     let lines: Vec<String> = left.iter().map(|pid| observe::one_line(*pid)).collect();
-    ensure(settled, || {
-        format!(
-            "{} of {n_processes} processes are left:\n{}",
-            lines.len(),
-            lines.join("\n")
-        )
-    })?;
+    ensure(settled, || format!("{} of {n_processes} processes are left:\n{}", lines.len(), lines.join("\n")))?;
     for pid in left {
         let _ = kill(pid, Signal::SIGKILL);
     }
@@ -116,11 +105,7 @@ fn all_or_nothing(site: &Site, n_processes: usize) -> Verdict {
 fn file_size_limit(site: &Site) -> Verdict {
     let job = start_crowd(site)?;
     let tool = site.tool("cr_checkpoint");
-    let line = format!(
-        "ulimit -f 256; exec {} -f job.ctx {}",
-        tool.display(),
-        job.pid
-    );
+    let line = format!("ulimit -f 256; exec {} -f job.ctx {}", tool.display(), job.pid);
     refuse(site, &job, site.command("sh").args(["-c", &line]))
 }
 
@@ -142,25 +127,16 @@ fn full_disk(site: &Site) -> Verdict {
     let full = site.dir.join("full");
     fs::create_dir(&full).attempt("make a mount point")?;
     let mut mount = site.command("mount");
-    mount
-        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-        .arg(&full);
+    mount.args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&full);
     if !site.namespaced || site.run(&mut mount)?.end != End::Code(0) {
         return Err(skipped("needs to mount a small file system"));
     }
     let job = start_crowd(site)?;
     let mut command = site.command(site.tool("cr_checkpoint"));
-    command
-        .arg("-f")
-        .arg(full.join("job.ctx"))
-        .arg(job.pid.to_string());
+    command.arg("-f").arg(full.join("job.ctx")).arg(job.pid.to_string());
     refuse(site, &job, &mut command)?;
-    let left = fs::read_dir(&full)
-        .attempt("list the full file system")?
-        .count();
-    ensure(left == 0, || {
-        format!("{left} files are left in the full file system")
-    })
+    let left = fs::read_dir(&full).attempt("list the full file system")?.count();
+    ensure(left == 0, || format!("{left} files are left in the full file system"))
 }
 
 /// A checkpoint that fails leaves the context file of the last time as it was.
@@ -169,16 +145,9 @@ fn old_file_survives(site: &Site) -> Verdict {
     let context = site.context("old.ctx");
     site.checkpoint(&[], &context, job.pid)?;
     let before = fs::read(&context).attempt("read the context file")?;
-    let line = format!(
-        "ulimit -f 256; exec {} -f old.ctx {}",
-        site.tool("cr_checkpoint").display(),
-        job.pid
-    );
+    let line = format!("ulimit -f 256; exec {} -f old.ctx {}", site.tool("cr_checkpoint").display(), job.pid);
     refuse(site, &job, site.command("sh").args(["-c", &line]))?;
-    ensure(
-        fs::read(&context).attempt("read the context file again")? == before,
-        || "the old context file has changed".to_owned(),
-    )
+    ensure(fs::read(&context).attempt("read the context file again")? == before, || "the old context file has changed".to_owned())
 }
 
 /// The checkpoint fails with words, leaves nothing, and the job passes.
@@ -188,9 +157,7 @@ fn refuse(site: &Site, job: &Job, command: &mut Command) -> Verdict {
         return Err(ran.as_failure("should have failed and said why"));
     }
     undisturbed(site, job)?;
-    ensure(!site.context("job.ctx").exists(), || {
-        "the failed checkpoint left a context file".to_owned()
-    })?;
+    ensure(!site.context("job.ctx").exists(), || "the failed checkpoint left a context file".to_owned())?;
     site.no_residue()?;
     site.go(job, "continue")?;
     site.passes(job)
@@ -204,25 +171,12 @@ fn start_crowd(site: &Site) -> Verdict<Job> {
 
 /// Nobody is left stopped or traced, and nobody has complained.
 fn undisturbed(site: &Site, job: &Job) -> Verdict {
-    let free = || {
-        observe::descendants()
-            .iter()
-            .all(|pid| observe::is_untraced(*pid) && !observe::is_stopped(*pid))
-    };
-    if wait_until(Duration::from_secs(5), free)
-        && site.children.end_of(job.pid).is_none()
-        && !job.output().contains("FAIL")
-    {
+    let free = || observe::descendants().iter().all(|pid| observe::is_untraced(*pid) && !observe::is_stopped(*pid));
+    if wait_until(Duration::from_secs(5), free) && site.children.end_of(job.pid).is_none() && !job.output().contains("FAIL") {
         return Ok(());
     }
-    let lines: Vec<String> = observe::descendants()
-        .iter()
-        .map(|pid| observe::one_line(*pid))
-        .collect();
-    Err(job.with_output(failed(format_args!(
-        "the job was harmed:\n{}",
-        lines.join("\n")
-    ))))
+    let lines: Vec<String> = observe::descendants().iter().map(|pid| observe::one_line(*pid)).collect();
+    Err(job.with_output(failed(format_args!("the job was harmed:\n{}", lines.join("\n")))))
 }
 
 /// How long a checkpoint takes when nobody interferes.
@@ -238,14 +192,8 @@ struct Random(u64);
 
 impl Random {
     fn new(site: &Site) -> Random {
-        let clock = || {
-            SystemTime::UNIX_EPOCH
-                .elapsed()
-                .map_or(1, |time| time.subsec_nanos().into())
-        };
-        let given = std::env::var("REPRISE_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok());
+        let clock = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| time.subsec_nanos().into());
+        let given = std::env::var("REPRISE_SEED").ok().and_then(|text| text.parse().ok());
         let seed: u64 = given.unwrap_or_else(clock);
         site.step(format_args!("REPRISE_SEED={seed}"));
         Random(seed | 1)

@@ -43,9 +43,7 @@ pub struct Children {
 impl Children {
     /// Starts a command; its end is collected here.
     pub fn start(&self, command: &mut Command) -> Verdict<Pid> {
-        let child = command
-            .spawn()
-            .attempt(format_args!("start {}", command.get_program().display()))?;
+        let child = command.spawn().attempt(format_args!("start {}", command.get_program().display()))?;
         let pid = i32::try_from(child.id()).attempt("read a pid")?;
         // A number that the kernel hands out again must not meet the end of its previous holder.
         self.ended.borrow_mut().remove(&pid);
@@ -80,12 +78,7 @@ impl Children {
             end = self.end_of(pid);
             end.is_some()
         });
-        end.ok_or_else(|| {
-            failed(format_args!(
-                "process {pid} did not end within {} s",
-                patience.as_secs()
-            ))
-        })
+        end.ok_or_else(|| failed(format_args!("process {pid} did not end within {} s", patience.as_secs())))
     }
 }
 

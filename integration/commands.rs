@@ -44,16 +44,11 @@ done
 /// Every promise.
 pub fn cases() -> Vec<Case> {
     let scenes: &[(&str, Scene)] = &[("inside", inside), ("stream", stream), ("run", run)];
-    let mut cases: Vec<Case> = scenes
-        .iter()
-        .map(|(journey, scene)| Case::new("command", journey, *scene))
-        .collect();
+    let mut cases: Vec<Case> = scenes.iter().map(|(journey, scene)| Case::new("command", journey, *scene)).collect();
     for (word, state) in [("running", State::Running), ("stopped", State::Stopped)] {
         for (option, after) in SIGNALS {
             let journey = format!("{word}{option}");
-            cases.push(Case::new("signal", &journey, move |site| {
-                signals(site, state, (option, *after))
-            }));
+            cases.push(Case::new("signal", &journey, move |site| signals(site, state, (option, *after))));
         }
     }
     cases
@@ -84,17 +79,12 @@ fn signals(site: &Site, state: State, checkpoint: (&str, Option<State>)) -> Verd
 /// Waits until the job is in this state.
 fn is_in(site: &Site, job: &Job, state: State) -> Verdict {
     let is_it = || match state {
-        State::Ended(signal) => {
-            site.children.end_of(job.waited) == Some(End::Signal(signal as i32))
-        }
+        State::Ended(signal) => site.children.end_of(job.waited) == Some(End::Signal(signal as i32)),
         State::Stopped => observe::is_untraced(job.pid) && observe::is_stopped(job.pid),
         State::Running => runs(job.pid),
     };
     ensure(wait_until(site.patience, is_it), || {
-        let ended = site
-            .children
-            .end_of(job.waited)
-            .map_or("no end".to_owned(), |end| end.to_string());
+        let ended = site.children.end_of(job.waited).map_or("no end".to_owned(), |end| end.to_string());
         format!("not {state:?}: {ended}, {}", observe::one_line(job.pid))
     })
 }
@@ -107,10 +97,7 @@ fn runs(pid: Pid) -> bool {
 
 /// Kills what is left, so that the pids are free again.
 fn end(site: &Site, job: &Job) -> Verdict {
-    for pid in observe::descendants()
-        .into_iter()
-        .filter(|pid| *pid != job.waited || job.waited == job.pid)
-    {
+    for pid in observe::descendants().into_iter().filter(|pid| *pid != job.waited || job.waited == job.pid) {
         let _ = kill(pid, Signal::SIGKILL);
     }
     site.children.wait(job.waited, site.patience)?;
@@ -124,11 +111,7 @@ fn start_process(site: &Site) -> Verdict<Job> {
 }
 
 fn needs_pids(site: &Site) -> Verdict {
-    if site.namespaced {
-        Ok(())
-    } else {
-        Err(skipped("needs its own pids"))
-    }
+    if site.namespaced { Ok(()) } else { Err(skipped("needs its own pids")) }
 }
 
 /// A job may checkpoint itself: the tool is a descendant of its own target, and succeeds in both lives.
@@ -136,23 +119,15 @@ fn inside(site: &Site) -> Verdict {
     needs_pids(site)?;
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = site.command("sh");
-    command.args(["-c", INSIDE]).env(
-        "PATH",
-        format!("{}:{path}", site.base.join("bin").display()),
-    );
+    command.args(["-c", INSIDE]).env("PATH", format!("{}:{path}", site.base.join("bin").display()));
     let job = site.start(command)?;
     let first = site.children.wait(job.waited, site.patience)?;
     let expected = "step 1\nstep 2\nstep 3\nsaved 0\nstep 4\nstep 5\n";
-    ensure(first == End::Code(0) && job.output() == expected, || {
-        format!("{first}:\n{}", job.output())
-    })?;
+    ensure(first == End::Code(0) && job.output() == expected, || format!("{first}:\n{}", job.output()))?;
     let mut command = site.command(site.tool("cr_restart"));
-    site.run(command.arg(site.context("job.ctx")))?
-        .succeeded()?;
+    site.run(command.arg(site.context("job.ctx")))?.succeeded()?;
     // The output file went back to its saved length, and the second life wrote the rest again.
-    ensure(job.output() == expected, || {
-        format!("the second life:\n{}", job.output())
-    })?;
+    ensure(job.output() == expected, || format!("the second life:\n{}", job.output()))?;
     site.gone()
 }
 
@@ -162,25 +137,14 @@ fn stream(site: &Site) -> Verdict {
     needs_pids(site)?;
     let job = start_process(site)?;
     let tools = site.base.join("bin").display().to_string();
-    let save = format!(
-        "{tools}/cr_checkpoint --kill -F 1 {} | cat >stream",
-        job.pid
-    );
-    site.run(site.command("sh").args(["-c", &save]))?
-        .succeeded()?;
+    let save = format!("{tools}/cr_checkpoint --kill -F 1 {} | cat >stream", job.pid);
+    site.run(site.command("sh").args(["-c", &save]))?.succeeded()?;
     let killed = site.children.wait(job.waited, site.patience)?;
-    ensure(killed == End::Signal(9), || {
-        format!("the job ended with {killed}")
-    })?;
+    ensure(killed == End::Signal(9), || format!("the job ended with {killed}"))?;
     let load = format!("cat stream | {tools}/cr_restart -F 0");
     let pipeline = site.launch(site.command("sh").args(["-c", &load]))?.0;
-    ensure(wait_until(site.patience, || runs(job.pid)), || {
-        "the job did not come back".to_owned()
-    })?;
-    let job = Job {
-        waited: pipeline,
-        ..job
-    };
+    ensure(wait_until(site.patience, || runs(job.pid)), || "the job did not come back".to_owned())?;
+    let job = Job { waited: pipeline, ..job };
     site.go(&job, "restart")?;
     site.passes(&job)
 }
@@ -193,9 +157,7 @@ fn run(site: &Site) -> Verdict {
     command.arg("--").arg(site.program("process"));
     let job = site.start(command)?;
     site.wait_ready(&job)?;
-    ensure(runs(job.pid), || {
-        format!("not the program: {}", observe::one_line(job.pid))
-    })?;
+    ensure(runs(job.pid), || format!("not the program: {}", observe::one_line(job.pid)))?;
     site.checkpoint_and_kill(&[], &context, &job)?;
     let job = site.restart(&[], &context, &job)?;
     fs::remove_file(&context).attempt("remove the context file, which nobody needs any more")?;

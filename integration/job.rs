@@ -31,26 +31,13 @@ impl Site {
     /// Starts a command in the working directory, its output going to `out` there.
     pub fn start(&self, mut command: Command) -> Verdict<Job> {
         let work = self.work();
-        let open = || {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(work.join("out"))
-        };
+        let open = || OpenOptions::new().create(true).append(true).open(work.join("out"));
         let out = open().attempt("make the file out")?;
         self.give_away(&work.join("out"))?;
-        command
-            .current_dir(&work)
-            .stderr(out.try_clone().attempt("share the file out")?)
-            .stdout(out);
+        command.current_dir(&work).stderr(out.try_clone().attempt("share the file out")?).stdout(out);
         self.step(crate::site::spelled(&command));
         let pid = self.children.start(&mut command)?;
-        Ok(Job {
-            pid,
-            waited: pid,
-            work,
-            complaints: None,
-        })
+        Ok(Job { pid, waited: pid, work, complaints: None })
     }
 
     /// Waits for READY; a SKIP becomes one of this case.
@@ -59,20 +46,13 @@ impl Site {
         let spoke = wait_until(self.patience, || {
             let ended = self.children.end_of(job.waited).is_some();
             out = job.output();
-            ended
-                || ["READY", "SKIP", "FAIL"]
-                    .iter()
-                    .any(|word| out.lines().any(|line| line.starts_with(word)))
+            ended || ["READY", "SKIP", "FAIL"].iter().any(|word| out.lines().any(|line| line.starts_with(word)))
         });
         if let Some(reason) = out.lines().find_map(|line| line.strip_prefix("SKIP")) {
             return Err(skipped(reason.trim()));
         }
-        ensure(spoke, || {
-            format!("no READY within {} s", self.patience.as_secs())
-        })?;
-        ensure(out.lines().any(|line| line == "READY"), || {
-            format!("the program never got ready:\n{}", out.trim_end())
-        })
+        ensure(spoke, || format!("no READY within {} s", self.patience.as_secs()))?;
+        ensure(out.lines().any(|line| line == "READY"), || format!("the program never got ready:\n{}", out.trim_end()))
     }
 
     /// Tells the program to verify itself, and how it came here.
@@ -85,17 +65,12 @@ impl Site {
 
     /// Waits for PASS and a good end, and for everything else to be gone.
     pub fn passes(&self, job: &Job) -> Verdict {
-        let end = self
-            .children
-            .wait(job.waited, self.patience)
-            .map_err(|stop| job.with_output(stop))?;
+        let end = self.children.wait(job.waited, self.patience).map_err(|stop| job.with_output(stop))?;
         let out = job.output();
         let passed = out.lines().filter(|line| *line == "PASS").count();
         let complained = out.lines().any(|line| line.starts_with("FAIL"));
         if end != End::Code(0) || passed != 1 || complained {
-            return Err(job.with_output(failed(format_args!(
-                "the program ended with {end} and {passed} PASS"
-            ))));
+            return Err(job.with_output(failed(format_args!("the program ended with {end} and {passed} PASS"))));
         }
         self.gone()
     }
@@ -124,28 +99,15 @@ impl Site {
             }
             // The hook's shell is a child of cr_restart too, but younger than the job.
             let all = observe::descendants();
-            let children = all
-                .iter()
-                .copied()
-                .filter(|pid| observe::parent(*pid) == Some(tool));
-            lead = children
-                .clone()
-                .find(|pid| *pid == was.pid)
-                .or(children.min());
+            let children = all.iter().copied().filter(|pid| observe::parent(*pid) == Some(tool));
+            lead = children.clone().find(|pid| *pid == was.pid).or(children.min());
             mark.exists() && lead.is_some() && all.iter().all(|pid| observe::is_untraced(*pid))
         });
-        let job = |pid| Job {
-            pid,
-            waited: tool,
-            work: was.work.clone(),
-            complaints: Some(output.with_extension("stderr")),
-        };
+        let job = |pid| Job { pid, waited: tool, work: was.work.clone(), complaints: Some(output.with_extension("stderr")) };
         match (self.children.end_of(tool), lead) {
             // A job may also end before anyone looks.
             (Some(End::Code(0)), _) => Ok(job(was.pid)),
-            (Some(end), _) => {
-                Err(job(tool).with_output(failed(format_args!("cr_restart ended with {end}"))))
-            }
+            (Some(end), _) => Err(job(tool).with_output(failed(format_args!("cr_restart ended with {end}")))),
             (None, Some(pid)) if runs => Ok(job(pid)),
             (None, _) => Err(job(tool).with_output(failed("the job did not come back in time"))),
         }
@@ -163,11 +125,7 @@ impl Job {
         let Stop::Failed(text) = stop else {
             return stop;
         };
-        let complaints = self
-            .complaints
-            .as_ref()
-            .and_then(|path| fs::read_to_string(path).ok())
-            .unwrap_or_default();
+        let complaints = self.complaints.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         let out = self.output();
         let tail: Vec<&str> = out.lines().rev().take(12).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();

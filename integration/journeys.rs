@@ -28,14 +28,8 @@ pub fn cases() -> Vec<Case> {
         Refusal::Expected(_) => &[Journey::Stay, Journey::Refused],
         Refusal::Never | Refusal::Allowed => JOURNEYS,
     };
-    let case = |row: &'static Row, journey: Journey| {
-        Case::new(row.name, journey.name(), move |site| {
-            make(site, row, journey)
-        })
-    };
-    ROWS.iter()
-        .flat_map(|row| journeys(row).iter().map(move |journey| case(row, *journey)))
-        .collect()
+    let case = |row: &'static Row, journey: Journey| Case::new(row.name, journey.name(), move |site| make(site, row, journey));
+    ROWS.iter().flat_map(|row| journeys(row).iter().map(move |journey| case(row, *journey))).collect()
 }
 
 fn make(site: &Site, row: &Row, journey: Journey) -> Verdict {
@@ -44,9 +38,7 @@ fn make(site: &Site, row: &Row, journey: Journey) -> Verdict {
     }
     let needs_pids = [Journey::Restart, Journey::Again, Journey::Elsewhere].contains(&journey);
     if needs_pids && !site.namespaced {
-        return Err(skipped(
-            "needs a pid namespace of its own, where its pids are free",
-        ));
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
     }
     // What is refused to nobody may be refused to the root of a user namespace, too.
     let may_be_refused = row.refused_to_nobody.is_some() && !is_true_root();
@@ -81,9 +73,7 @@ fn go_on(site: &Site, row: &Row) -> Verdict {
     }
     // Some programs make and lose children all the time, but no more than before.
     let no_more = || observe::descendants().len() <= pids.len();
-    ensure(wait_until(SHORTLY, no_more), || {
-        format!("more processes than before:\n{}", list(&pids))
-    })?;
+    ensure(wait_until(SHORTLY, no_more), || format!("more processes than before:\n{}", list(&pids)))?;
     site.go(&job, "continue")?;
     site.passes(&job)
 }
@@ -94,9 +84,7 @@ fn looks_as_before(before: &Picture, moving: &BTreeSet<String>, pids: &[Pid]) ->
         changes = before.changes(&Picture::take(pids), moving);
         changes.is_empty()
     });
-    ensure(changes.is_empty(), || {
-        format!("the checkpoint changed the job:\n{}", changes.join("\n"))
-    })
+    ensure(changes.is_empty(), || format!("the checkpoint changed the job:\n{}", changes.join("\n")))
 }
 
 fn restart(site: &Site, row: &Row) -> Verdict {
@@ -143,9 +131,7 @@ fn new_pids(site: &Site, row: &Row) -> Verdict {
     let saved = job.pid;
     site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
     let job = site.restart(&[row.restart, NEW_PIDS].concat(), &context, &job)?;
-    ensure(job.pid != saved, || {
-        format!("the job has its old pid {saved} in spite of --no-restore-pid")
-    })?;
+    ensure(job.pid != saved, || format!("the job has its old pid {saved} in spite of --no-restore-pid"))?;
     site.go(&job, "new-pids")?;
     site.passes(&job)
 }
@@ -173,27 +159,19 @@ fn refused(site: &Site, row: &Row) -> Verdict {
 }
 
 fn refuses(site: &Site, row: &Row, job: &Job, wanted: &str) -> Verdict {
-    let refusal =
-        runs_on_refused(site, row, job)?.ok_or_else(|| failed("the checkpoint was not refused"))?;
-    ensure(refusal.contains(wanted), || {
-        format!("the refusal does not say {wanted:?}:\n{refusal}")
-    })
+    let refusal = runs_on_refused(site, row, job)?.ok_or_else(|| failed("the checkpoint was not refused"))?;
+    ensure(refusal.contains(wanted), || format!("the refusal does not say {wanted:?}:\n{refusal}"))
 }
 
 /// A program that may be refused makes its journey only if it is not.
 fn probe(site: &Site, row: &Row) -> Verdict {
     let job = begin(site, row, site.program(row.program))?;
     if let Some(words) = runs_on_refused(site, row, &job)? {
-        return Err(skipped(format_args!(
-            "refused, and ran on: {}",
-            words.lines().next().unwrap_or_default()
-        )));
+        return Err(skipped(format_args!("refused, and ran on: {}", words.lines().next().unwrap_or_default())));
     }
     site.go(&job, "continue")?;
     site.passes(&job)?;
-    fs::remove_dir_all(site.work())
-        .and_then(|()| fs::create_dir(site.work()))
-        .attempt("clear the working directory")
+    fs::remove_dir_all(site.work()).and_then(|()| fs::create_dir(site.work())).attempt("clear the working directory")
 }
 
 /// Tries a checkpoint. If it is refused nothing is left of it and the program passes; says in which words.
@@ -203,9 +181,7 @@ fn runs_on_refused(site: &Site, row: &Row, job: &Job) -> Verdict<Option<String>>
     if ran.end == End::Code(0) {
         return Ok(None);
     }
-    ensure(!context.exists(), || {
-        "the refused checkpoint left a context file".to_owned()
-    })?;
+    ensure(!context.exists(), || "the refused checkpoint left a context file".to_owned())?;
     site.no_residue()?;
     site.go(job, "refused")?;
     site.passes(job)?;
@@ -217,11 +193,7 @@ fn begin(site: &Site, row: &Row, program: PathBuf) -> Verdict<Job> {
     if !program.exists() {
         return Err(failed(format_args!("{} was not built", program.display())));
     }
-    let mut command = if row.leads_session {
-        site.session_leader(&program)
-    } else {
-        site.command(&program)
-    };
+    let mut command = if row.leads_session { site.session_leader(&program) } else { site.command(&program) };
     command.args(row.arguments);
     let job = site.start(command)?;
     site.wait_ready(&job)?;
@@ -230,8 +202,6 @@ fn begin(site: &Site, row: &Row, program: PathBuf) -> Verdict<Job> {
 
 /// The processes that were not there before.
 fn list(before: &[Pid]) -> String {
-    let fresh = observe::descendants()
-        .into_iter()
-        .filter(|pid| !before.contains(pid));
+    let fresh = observe::descendants().into_iter().filter(|pid| !before.contains(pid));
     fresh.map(observe::one_line).collect::<Vec<_>>().join("\n")
 }

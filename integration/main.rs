@@ -71,30 +71,18 @@ fn parse(words: &[&str]) -> Result<Options, String> {
     let mut options = Options::default();
     let mut rest = words.iter();
     while let Some(&word) = rest.next() {
-        let mut value = || {
-            rest.next()
-                .map(|word| (*word).to_owned())
-                .ok_or(format!("{word} wants a value"))
-        };
+        let mut value = || rest.next().map(|word| (*word).to_owned()).ok_or(format!("{word} wants a value"));
         match word {
             "--journey" => options.filter.journey = Some(value()?),
             "--list" => options.list = true,
             "--keep" => options.keep = true,
             "--no-build" => options.no_build = true,
-            "--jobs" => {
-                options.jobs = Some(
-                    value()?
-                        .parse()
-                        .map_err(|_| "--jobs wants a number".to_owned())?,
-                )
-            }
+            "--jobs" => options.jobs = Some(value()?.parse().map_err(|_| "--jobs wants a number".to_owned())?),
             "--tools" => options.tools = Some(PathBuf::from(value()?)),
             // What `cargo test -- …` passes to every test target.
             "--nocapture" | "--no-capture" | "--quiet" | "-q" => {}
             "--help" | "-h" => return Err("the end-to-end suite".to_owned()),
-            word if !word.starts_with('-') && options.filter.name.is_none() => {
-                options.filter.name = Some(word.to_owned())
-            }
+            word if !word.starts_with('-') && options.filter.name.is_none() => options.filter.name = Some(word.to_owned()),
             word => return Err(format!("unknown argument {word}")),
         }
     }
@@ -115,36 +103,13 @@ fn run(options: &Options) -> ExitCode {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }
-    let base = tempfile::Builder::new()
-        .prefix("reprise-")
-        .tempdir()
-        .expect("make a directory for the run");
-    let base_path = base
-        .path()
-        .canonicalize()
-        .expect("find the run's directory");
-    std::fs::set_permissions(&base_path, PermissionsExt::from_mode(0o755))
-        .expect("open the run's directory");
-    built
-        .copy_to(&base_path, options.tools.as_deref())
-        .expect("copy the programs aside");
+    let base = tempfile::Builder::new().prefix("reprise-").tempdir().expect("make a directory for the run");
+    let base_path = base.path().canonicalize().expect("find the run's directory");
+    std::fs::set_permissions(&base_path, PermissionsExt::from_mode(0o755)).expect("open the run's directory");
+    built.copy_to(&base_path, options.tools.as_deref()).expect("copy the programs aside");
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let slots = options.jobs.unwrap_or((processors + 1).min(4));
-    let count = runner::run(
-        &Plan {
-            base: base_path,
-            slots,
-            keep: options.keep,
-        },
-        &options.filter,
-    );
-    println!(
-        "{} passed, {} failed, {} skipped",
-        count.passed, count.failed, count.skipped
-    );
-    if count.failed == 0 && count.passed + count.skipped > 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let count = runner::run(&Plan { base: base_path, slots, keep: options.keep }, &options.filter);
+    println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    if count.failed == 0 && count.passed + count.skipped > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

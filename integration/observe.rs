@@ -13,10 +13,7 @@ use nix::unistd::{Pid, getpid};
 
 /// Every process below this one.
 pub fn descendants() -> Vec<Pid> {
-    let parents: BTreeMap<i32, i32> = numbers("/proc")
-        .into_iter()
-        .filter_map(|pid| Some((pid, parent_of(pid)?)))
-        .collect();
+    let parents: BTreeMap<i32, i32> = numbers("/proc").into_iter().filter_map(|pid| Some((pid, parent_of(pid)?))).collect();
     let me = getpid().as_raw();
     let below_me = |start: i32| {
         let mut at = start;
@@ -30,12 +27,7 @@ pub fn descendants() -> Vec<Pid> {
         }
         false
     };
-    parents
-        .keys()
-        .copied()
-        .filter(|pid| *pid != me && below_me(*pid))
-        .map(Pid::from_raw)
-        .collect()
+    parents.keys().copied().filter(|pid| *pid != me && below_me(*pid)).map(Pid::from_raw).collect()
 }
 
 /// The parent of a process that exists.
@@ -63,17 +55,12 @@ pub fn is_stopped(pid: Pid) -> bool {
 /// Pid, parent, state and command line, for messages.
 pub fn one_line(pid: Pid) -> String {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = after_name(&stat)
-        .and_then(|rest| rest.split_whitespace().next())
-        .unwrap_or("gone");
+    let state = after_name(&stat).and_then(|rest| rest.split_whitespace().next()).unwrap_or("gone");
     let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let line = String::from_utf8_lossy(&words).replace('\0', " ");
     let waits = fs::read_to_string(format!("/proc/{pid}/wchan")).unwrap_or_default();
     let parent = parent_of(pid.as_raw()).unwrap_or(0);
-    format!(
-        "process {pid} (parent {parent}) {state} {waits}: {}",
-        line.trim_end()
-    )
+    format!("process {pid} (parent {parent}) {state} {waits}: {}", line.trim_end())
 }
 
 /// The state of several processes, one entry a fact.
@@ -85,9 +72,7 @@ pub struct Picture {
 impl Picture {
     /// The state now.
     pub fn take(pids: &[Pid]) -> Picture {
-        let mut picture = Picture {
-            facts: BTreeMap::new(),
-        };
+        let mut picture = Picture { facts: BTreeMap::new() };
         for pid in pids {
             picture.add_process(*pid);
         }
@@ -106,46 +91,23 @@ impl Picture {
 
     /// What is different now, one line a fact, but for what was restless before.
     pub fn changes(&self, now: &Picture, restless: &BTreeSet<String>) -> Vec<String> {
-        let keys = self
-            .differing_keys(now)
-            .into_iter()
-            .filter(|key| !restless.contains(key));
-        let show = |picture: &Picture, key: &str| {
-            picture
-                .facts
-                .get(key)
-                .cloned()
-                .unwrap_or_else(|| "nothing".to_owned())
-        };
-        keys.map(|key| {
-            format!(
-                "{key}: {} before, {} after",
-                show(self, &key),
-                show(now, &key)
-            )
-        })
-        .collect()
+        let keys = self.differing_keys(now).into_iter().filter(|key| !restless.contains(key));
+        let show = |picture: &Picture, key: &str| picture.facts.get(key).cloned().unwrap_or_else(|| "nothing".to_owned());
+        keys.map(|key| format!("{key}: {} before, {} after", show(self, &key), show(now, &key))).collect()
     }
 
     fn differing_keys(&self, other: &Picture) -> Vec<String> {
         let keys: BTreeSet<&String> = self.facts.keys().chain(other.facts.keys()).collect();
-        keys.into_iter()
-            .filter(|key| self.facts.get(*key) != other.facts.get(*key))
-            .cloned()
-            .collect()
+        keys.into_iter().filter(|key| self.facts.get(*key) != other.facts.get(*key)).cloned().collect()
     }
 
     fn add(&mut self, pid: Pid, name: &str, text: &str) {
-        self.facts
-            .insert(format!("{pid} {name}"), text.trim().to_owned());
+        self.facts.insert(format!("{pid} {name}"), text.trim().to_owned());
     }
 
     fn add_process(&mut self, pid: Pid) {
         let proc = format!("/proc/{pid}");
-        for line in fs::read_to_string(format!("{proc}/maps"))
-            .unwrap_or_default()
-            .lines()
-        {
+        for line in fs::read_to_string(format!("{proc}/maps")).unwrap_or_default().lines() {
             let (range, rest) = line.split_once(' ').unwrap_or((line, ""));
             // The heap and the stack grow whenever a program likes.
             if !rest.ends_with("[heap]") && !rest.ends_with("[stack]") {
@@ -154,42 +116,17 @@ impl Picture {
         }
         for number in numbers(&format!("{proc}/fd")) {
             let target = fs::read_link(format!("{proc}/fd/{number}")).unwrap_or_default();
-            self.add(
-                pid,
-                &format!("descriptor {number}"),
-                &target.display().to_string(),
-            );
+            self.add(pid, &format!("descriptor {number}"), &target.display().to_string());
             let about = fs::read_to_string(format!("{proc}/fdinfo/{number}")).unwrap_or_default();
             // A look at a timer that has expired starts its next period, as the kernel has it.
             let lines = about.lines().filter(|line| !line.starts_with("it_value"));
-            self.add(
-                pid,
-                &format!("fdinfo {number}"),
-                &lines.collect::<Vec<_>>().join(" "),
-            );
+            self.add(pid, &format!("fdinfo {number}"), &lines.collect::<Vec<_>>().join(" "));
         }
         for link in ["cwd", "root", "exe"] {
-            self.add(
-                pid,
-                link,
-                &fs::read_link(format!("{proc}/{link}"))
-                    .unwrap_or_default()
-                    .display()
-                    .to_string(),
-            );
+            self.add(pid, link, &fs::read_link(format!("{proc}/{link}")).unwrap_or_default().display().to_string());
         }
-        for file in [
-            "limits",
-            "personality",
-            "oom_score_adj",
-            "timerslack_ns",
-            "timers",
-        ] {
-            self.add(
-                pid,
-                file,
-                &fs::read_to_string(format!("{proc}/{file}")).unwrap_or_default(),
-            );
+        for file in ["limits", "personality", "oom_score_adj", "timerslack_ns", "timers"] {
+            self.add(pid, file, &fs::read_to_string(format!("{proc}/{file}")).unwrap_or_default());
         }
         for task in numbers(&format!("{proc}/task")) {
             self.add_task(pid, task);
@@ -197,8 +134,7 @@ impl Picture {
     }
 
     fn add_task(&mut self, pid: Pid, task: i32) {
-        let status =
-            fs::read_to_string(format!("/proc/{pid}/task/{task}/status")).unwrap_or_default();
+        let status = fs::read_to_string(format!("/proc/{pid}/task/{task}/status")).unwrap_or_default();
         let kept = [
             "Name",
             "Umask",
@@ -224,19 +160,11 @@ impl Picture {
             "Cpus_allowed",
         ];
         for key in kept {
-            self.add(
-                pid,
-                &format!("task {task} {key}"),
-                value(&status, key).unwrap_or("missing"),
-            );
+            self.add(pid, &format!("task {task} {key}"), value(&status, key).unwrap_or("missing"));
         }
         // Running and sleeping alternate; stopped, traced and dead are news.
         let state = value(&status, "State").unwrap_or("missing");
-        let state = if state.starts_with(['R', 'S', 'D']) {
-            "alive"
-        } else {
-            state
-        };
+        let state = if state.starts_with(['R', 'S', 'D']) { "alive" } else { state };
         self.add(pid, &format!("task {task} state"), state);
     }
 }
@@ -252,20 +180,14 @@ fn after_name(stat: &str) -> Option<&str> {
 }
 
 fn value<'a>(status: &'a str, key: &str) -> Option<&'a str> {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-        .map(str::trim)
+    status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
 }
 
 fn numbers(directory: &str) -> Vec<i32> {
     let Ok(entries) = fs::read_dir(directory) else {
         return Vec::new();
     };
-    let mut numbers: Vec<i32> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut numbers: Vec<i32> = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     numbers.sort_unstable();
     numbers
 }

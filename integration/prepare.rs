@@ -24,15 +24,8 @@ impl Built {
     /// Found from the path of the running suite, TARGET/PROFILE/deps/journeys-….
     pub fn find() -> Built {
         let program = env::current_exe().expect("the path of the running program");
-        let profile = program
-            .ancestors()
-            .nth(2)
-            .expect("a directory above deps")
-            .to_owned();
-        let target = profile
-            .parent()
-            .expect("a directory above the profile")
-            .to_owned();
+        let profile = program.ancestors().nth(2).expect("a directory above deps").to_owned();
+        let target = profile.parent().expect("a directory above the profile").to_owned();
         Built { target, profile }
     }
 
@@ -40,13 +33,7 @@ impl Built {
     pub fn build(&self) -> Result<(), String> {
         let release = self.profile.ends_with("release");
         let release: &[&str] = if release { &["--release"] } else { &[] };
-        self.cargo(
-            &[
-                &["build", "--quiet", "--package", "reprise", "--bins"],
-                release,
-            ]
-            .concat(),
-        )?;
+        self.cargo(&[&["build", "--quiet", "--package", "reprise", "--bins"], release].concat())?;
         self.cargo(&["run", "--quiet", "--package", "xtask", "--", "testprogs"])
     }
 
@@ -54,20 +41,10 @@ impl Built {
         let (command, rest) = arguments.split_first().expect("a command of cargo");
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut cargo = Command::new(cargo);
-        cargo
-            .arg(command)
-            .arg("--target-dir")
-            .arg(&self.target)
-            .args(rest);
+        cargo.arg(command).arg("--target-dir").arg(&self.target).args(rest);
         cargo.current_dir(workspace());
-        let status = cargo
-            .status()
-            .map_err(|error| format!("cannot run cargo: {error}"))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("cargo {} failed", arguments.join(" ")))
-        }
+        let status = cargo.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+        if status.success() { Ok(()) } else { Err(format!("cargo {} failed", arguments.join(" "))) }
     }
 
     /// Fills BASE/bin and BASE/programs. What is missing there fails the cases that need it.
@@ -110,7 +87,5 @@ fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
 
 /// The root of the repository.
 pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("integration lies in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("integration lies in the workspace")
 }

@@ -35,12 +35,7 @@ struct Real {
 }
 
 const fn real(name: &'static str, needs: &'static [&'static str], job: &'static str) -> Real {
-    Real {
-        name,
-        needs,
-        job,
-        moment: Share(0.3),
-    }
+    Real { name, needs, job, moment: Share(0.3) }
 }
 
 /// The programs. The job is a line for `sh`, which replaces itself by a single command.
@@ -54,23 +49,12 @@ const PROGRAMS: &[Real] = &[
     real("lua", &["lua5.4"], "exec lua5.4 job.lua"),
     real("ruby", &["ruby"], "exec ruby job.rb"),
     real("pipeline", &["awk", "gzip"], "exec sh job.sh"),
-    real(
-        "xz",
-        &["xz"],
-        "exec xz -T2 --block-size=256KiB -4 -k -c big >result",
-    ),
-    Real {
-        moment: Sight("db-journal"),
-        ..real("sqlite", &["sqlite3"], "exec sqlite3 db <job.sql")
-    },
+    real("xz", &["xz"], "exec xz -T2 --block-size=256KiB -4 -k -c big >result"),
+    Real { moment: Sight("db-journal"), ..real("sqlite", &["sqlite3"], "exec sqlite3 db <job.sql") },
     real("make", &["make", "cc"], "exec make -s -j2"),
     real("static", &["cc"], "exec ./sieve"),
     real("rust", &["rustc"], "exec ./job"),
-    real(
-        "java",
-        &["java", "javac"],
-        "exec java -XX:-UsePerfData -Xmx64m Job",
-    ),
+    real("java", &["java", "javac"], "exec java -XX:-UsePerfData -Xmx64m Job"),
     real("openssl", &["openssl"], "exec sh job.sh"),
     real("limits", &["nice", "taskset"], "exec sh job.sh"),
 ];
@@ -80,24 +64,14 @@ pub fn cases() -> Vec<Case> {
     let case = |real: &'static Real, journey: &str, times: u32| {
         Case::new(real.name, journey, move |site| interrupt(site, real, times)).patient(180)
     };
-    PROGRAMS
-        .iter()
-        .flat_map(|real| [case(real, "once", 1), case(real, "twice", 2)])
-        .collect()
+    PROGRAMS.iter().flat_map(|real| [case(real, "once", 1), case(real, "twice", 2)]).collect()
 }
 
 fn interrupt(site: &Site, real: &Real, times: u32) -> Verdict {
     if !site.namespaced {
-        return Err(skipped(
-            "needs a pid namespace of its own, where its pids are free",
-        ));
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
     }
-    let missing: Vec<&str> = real
-        .needs
-        .iter()
-        .copied()
-        .filter(|program| !is_installed(program))
-        .collect();
+    let missing: Vec<&str> = real.needs.iter().copied().filter(|program| !is_installed(program)).collect();
     ensure_installed(&missing)?;
     let prepared = prepare(site, real)?;
     let (expected, took) = undisturbed(site, real, &prepared)?;
@@ -108,20 +82,11 @@ fn interrupt(site: &Site, real: &Real, times: u32) -> Verdict {
             Some(result) => return compare(site, &expected, &result),
         }
     }
-    Err(failed(
-        "the job is always over before it can be interrupted",
-    ))
+    Err(failed("the job is always over before it can be interrupted"))
 }
 
 fn ensure_installed(missing: &[&str]) -> Verdict {
-    if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(skipped(format_args!(
-            "not installed: {}",
-            missing.join(" ")
-        )))
-    }
+    if missing.is_empty() { Ok(()) } else { Err(skipped(format_args!("not installed: {}", missing.join(" ")))) }
 }
 
 fn is_installed(program: &str) -> bool {
@@ -132,10 +97,7 @@ fn is_installed(program: &str) -> bool {
 /// The program's directory, ready to be copied for every run.
 fn prepare(site: &Site, real: &Real) -> Verdict<PathBuf> {
     let prepared = site.dir.join("prepared");
-    copy_tree(
-        &workspace().join("integration/real").join(real.name),
-        &prepared,
-    )?;
+    copy_tree(&workspace().join("integration/real").join(real.name), &prepared)?;
     if prepared.join("prepare.sh").exists() {
         let mut command = site.command("sh");
         command.arg("prepare.sh").current_dir(&prepared);
@@ -147,9 +109,7 @@ fn prepare(site: &Site, real: &Real) -> Verdict<PathBuf> {
 fn copy_tree(from: &Path, to: &Path) -> Verdict {
     // Not -a: in a user namespace nobody else's files can be made.
     let status = Command::new("cp").arg("-R").arg(from).arg(to).status();
-    ensure(status.attempt("run cp")?.success(), || {
-        format!("cannot copy {} to {}", from.display(), to.display())
-    })
+    ensure(status.attempt("run cp")?.success(), || format!("cannot copy {} to {}", from.display(), to.display()))
 }
 
 /// Starts the job in a fresh copy of the prepared directory.
@@ -157,10 +117,7 @@ fn start(site: &Site, real: &Real, prepared: &Path) -> Verdict<Job> {
     fs::remove_dir_all(site.work()).attempt("clear the working directory")?;
     copy_tree(prepared, &site.work())?;
     let mut command = site.command("sh");
-    command
-        .args(["-c", real.job])
-        .env("LC_ALL", "C")
-        .env("TMPDIR", site.work());
+    command.args(["-c", real.job]).env("LC_ALL", "C").env("TMPDIR", site.work());
     site.start(command)
 }
 
@@ -178,13 +135,7 @@ fn undisturbed(site: &Site, real: &Real, prepared: &Path) -> Verdict<(Vec<u8>, D
 }
 
 /// The result of a run with interruptions; `None` if it ended before one of them.
-fn disturbed(
-    site: &Site,
-    real: &Real,
-    prepared: &Path,
-    pace: Duration,
-    times: u32,
-) -> Verdict<Option<Vec<u8>>> {
+fn disturbed(site: &Site, real: &Real, prepared: &Path, pace: Duration, times: u32) -> Verdict<Option<Vec<u8>>> {
     let mut job = start(site, real, prepared)?;
     for time in 1..=times {
         let moment = if time == 1 { real.moment } else { Share(0.3) };
@@ -195,18 +146,12 @@ fn disturbed(
         site.checkpoint_and_kill(&[], &context, &job)?;
         job = site.restart(&[], &context, &job)?;
     }
-    let end = site
-        .children
-        .wait(job.waited, site.patience)
-        .map_err(|stop| job.with_output(stop))?;
+    let end = site.children.wait(job.waited, site.patience).map_err(|stop| job.with_output(stop))?;
     if end != End::Code(0) {
         return Err(job.with_output(failed(format_args!("the restarted job ended with {end}"))));
     }
     site.gone()?;
-    fs::read(job.work.join("result"))
-        .attempt("read the result")
-        .map(Some)
-        .map_err(|stop| job.with_output(stop))
+    fs::read(job.work.join("result")).attempt("read the result").map(Some).map_err(|stop| job.with_output(stop))
 }
 
 /// Waits for the moment; says whether the job was still there.
@@ -221,16 +166,8 @@ fn reach(site: &Site, job: &Job, moment: Moment, pace: Duration) -> bool {
 
 fn compare(site: &Site, expected: &[u8], result: &[u8]) -> Verdict {
     ensure(expected == result, || {
-        let at = expected
-            .iter()
-            .zip(result)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let at = expected.iter().zip(result).take_while(|(a, b)| a == b).count();
         let (expected, result) = (site.dir.join("expected"), site.work().join("result"));
-        format!(
-            "the result differs from byte {at}: {} and {}",
-            expected.display(),
-            result.display()
-        )
+        format!("the result differs from byte {at}: {} and {}", expected.display(), result.display())
     })
 }

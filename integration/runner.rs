@@ -45,19 +45,12 @@ pub struct Plan {
 
 /// Runs the cases that the filter picks and prints the report.
 pub fn run(plan: &Plan, filter: &Filter) -> Count {
-    let queue: Mutex<VecDeque<(String, String, Duration)>> = Mutex::new(
-        filter
-            .pick(case::all())
-            .into_iter()
-            .map(|case| (case.name, case.journey, case.timeout))
-            .collect(),
-    );
+    let queue: Mutex<VecDeque<(String, String, Duration)>> =
+        Mutex::new(filter.pick(case::all()).into_iter().map(|case| (case.name, case.journey, case.timeout)).collect());
     let count = Mutex::new(Count::default());
     let namespaced = sandbox::is_possible();
     if !namespaced {
-        println!(
-            "no private pid namespace can be made here: cases run bare, and what needs original pids is skipped"
-        );
+        println!("no private pid namespace can be made here: cases run bare, and what needs original pids is skipped");
     }
     thread::scope(|scope| {
         for _ in 0..plan.slots {
@@ -71,11 +64,7 @@ pub fn run(plan: &Plan, filter: &Filter) -> Count {
                     let label = format!("{name}-{journey}");
                     let verdict = run_one(plan, &[&name, &journey], timeout, namespaced);
                     let repeat = format!("cargo xtask integration {name} --journey {journey}");
-                    let done = Done {
-                        label: &label,
-                        repeat: &repeat,
-                        took: start.elapsed(),
-                    };
+                    let done = Done { label: &label, repeat: &repeat, took: start.elapsed() };
                     report(plan, &done, &verdict, &mut count.lock().expect("the count"));
                 }
             });
@@ -91,11 +80,7 @@ struct Done<'a> {
 }
 
 fn report(plan: &Plan, done: &Done<'_>, verdict: &Verdict, count: &mut Count) {
-    let Done {
-        label,
-        repeat,
-        took,
-    } = done;
+    let Done { label, repeat, took } = done;
     let dir = plan.base.join(label);
     let seconds = took.as_secs_f64();
     match verdict {
@@ -128,38 +113,20 @@ fn keep(dir: &Path, label: &str) -> PathBuf {
     let _ = fs::remove_dir_all(&kept);
     let _ = fs::create_dir_all(kept.parent().expect("a directory above the kept one"));
     // The destination may be on another file system; cp knows FIFOs and sockets, too.
-    let copied = Command::new("cp")
-        .arg("-a")
-        .arg(dir)
-        .arg(&kept)
-        .stderr(Stdio::null())
-        .status();
-    if copied.is_ok_and(|status| status.success()) {
-        kept
-    } else {
-        dir.to_owned()
-    }
+    let copied = Command::new("cp").arg("-a").arg(dir).arg(&kept).stderr(Stdio::null()).status();
+    if copied.is_ok_and(|status| status.success()) { kept } else { dir.to_owned() }
 }
 
 /// Runs one case in a process of its own, and waits for it no longer than it may take.
 fn run_one(plan: &Plan, words: &[&str; 2], timeout: Duration, namespaced: bool) -> Verdict {
     let dir = plan.base.join(words.join("-"));
     let prepared = fs::create_dir(&dir).and_then(|()| File::create(dir.join("harness")));
-    let said = prepared
-        .map_err(|error| failed(format_args!("cannot prepare {}: {error}", dir.display())))?;
+    let said = prepared.map_err(|error| failed(format_args!("cannot prepare {}: {error}", dir.display())))?;
     fs::set_permissions(&dir, PermissionsExt::from_mode(0o755)).expect("open the case's directory");
     let mut command = Command::new(plan.base.join(SUITE));
-    command
-        .arg(if namespaced { "--outer" } else { "--inside" })
-        .args(words)
-        .arg(&plan.base);
-    command
-        .stdin(Stdio::null())
-        .stderr(said.try_clone().expect("share the harness's output"))
-        .stdout(said);
-    let mut child = command
-        .spawn()
-        .map_err(|error| failed(format_args!("cannot start the case: {error}")))?;
+    command.arg(if namespaced { "--outer" } else { "--inside" }).args(words).arg(&plan.base);
+    command.stdin(Stdio::null()).stderr(said.try_clone().expect("share the harness's output")).stdout(said);
+    let mut child = command.spawn().map_err(|error| failed(format_args!("cannot start the case: {error}")))?;
     // The case ends itself in time and says why; this is for the case that cannot.
     if !wait_until(timeout + Duration::from_secs(20), || has_ended(&mut child)) {
         let _ = child.kill();
@@ -181,10 +148,7 @@ fn read_verdict(dir: &Path) -> Verdict {
         Some(("failed", text)) => Err(failed(text)),
         _ => {
             let said = fs::read_to_string(dir.join("harness")).unwrap_or_default();
-            Err(failed(format_args!(
-                "the harness of this case died: {}",
-                said.trim_end()
-            )))
+            Err(failed(format_args!("the harness of this case died: {}", said.trim_end())))
         }
     }
 }
@@ -192,18 +156,12 @@ fn read_verdict(dir: &Path) -> Verdict {
 /// Inside the sandbox: runs the case and leaves its verdict.
 pub fn inside(name: &str, journey: &str, base: &Path) -> ExitCode {
     let namespaced = sandbox::enter();
-    let case = case::all()
-        .into_iter()
-        .find(|case| case.name == name && case.journey == journey)
-        .expect("a case of the suite");
+    let case = case::all().into_iter().find(|case| case.name == name && case.journey == journey).expect("a case of the suite");
     let dir = base.join(case.label());
     watch(dir.clone(), case.timeout);
     let body = || (case.body)(&Site::new(&dir, base, namespaced, case.timeout / 2)?);
     let verdict = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let text = panic
-            .downcast_ref::<String>()
-            .cloned()
-            .or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
+        let text = panic.downcast_ref::<String>().cloned().or_else(|| panic.downcast_ref::<&str>().map(|&text| text.to_owned()));
         Err(failed(format_args!("panic: {}", text.unwrap_or_default())))
     });
     leave(&dir, &verdict)
@@ -225,15 +183,8 @@ fn watch(dir: PathBuf, timeout: Duration) {
         thread::sleep(timeout);
         let steps = fs::read_to_string(dir.join("steps")).unwrap_or_default();
         let last = steps.lines().last().unwrap_or("nothing").trim();
-        let lines: Vec<String> = observe::descendants()
-            .into_iter()
-            .map(observe::one_line)
-            .collect();
-        let text = format!(
-            "not done within {} s; last step: {last}\n{}",
-            timeout.as_secs(),
-            lines.join("\n")
-        );
+        let lines: Vec<String> = observe::descendants().into_iter().map(observe::one_line).collect();
+        let text = format!("not done within {} s; last step: {last}\n{}", timeout.as_secs(), lines.join("\n"));
         leave(&dir, &Err(failed(text)));
         std::process::exit(1);
     });

@@ -20,15 +20,8 @@ pub fn outer(arguments: &[&str]) -> ExitCode {
     die_with_parent();
     isolate().expect("make namespaces, as was tried before");
     let program = std::env::current_exe().expect("the path of the running program");
-    let status = Command::new(program)
-        .args(arguments)
-        .status()
-        .expect("start the suite inside its sandbox");
-    if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    let status = Command::new(program).args(arguments).status().expect("start the suite inside its sandbox");
+    if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Whether namespaces can be had here. Containers often hide parts of /proc, and then no other may be mounted.
@@ -37,9 +30,7 @@ pub fn is_possible() -> bool {
     if !geteuid().is_root() {
         unshare.args(["--user", "--map-root-user"]);
     }
-    unshare.args([
-        "--pid", "--mount", "--fork", "mount", "-t", "proc", "proc", "/proc",
-    ]);
+    unshare.args(["--pid", "--mount", "--fork", "mount", "-t", "proc", "proc", "/proc"]);
     unshare.output().is_ok_and(|output| output.status.success())
 }
 
@@ -50,14 +41,8 @@ pub fn enter() -> bool {
     setsid().expect("a new session for the case");
     let namespaced = getpid().as_raw() == 1;
     if namespaced {
-        mount(
-            Some("proc"),
-            "/proc",
-            Some("proc"),
-            MsFlags::MS_NOSUID | MsFlags::MS_NODEV,
-            None::<&str>,
-        )
-        .expect("mount /proc, as was tried before the namespace was made");
+        mount(Some("proc"), "/proc", Some("proc"), MsFlags::MS_NOSUID | MsFlags::MS_NODEV, None::<&str>)
+            .expect("mount /proc, as was tried before the namespace was made");
     } else {
         prctl::set_child_subreaper(true).expect("become a subreaper");
     }
@@ -77,20 +62,10 @@ fn isolate() -> Result<(), Errno> {
     unshare(flags)?;
     if !uid.is_root() {
         // The order is the kernel's: a gid map may be written only after setgroups is given up.
-        let maps = [
-            ("setgroups", "deny".to_owned()),
-            ("uid_map", format!("0 {uid} 1")),
-            ("gid_map", format!("0 {gid} 1")),
-        ];
+        let maps = [("setgroups", "deny".to_owned()), ("uid_map", format!("0 {uid} 1")), ("gid_map", format!("0 {gid} 1"))];
         for (file, text) in maps {
             fs::write(format!("/proc/self/{file}"), text).map_err(|_| Errno::EACCES)?;
         }
     }
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
-        None::<&str>,
-    )
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
 }

@@ -52,14 +52,8 @@ pub struct Ran {
 impl Site {
     /// A place for a case in an existing directory.
     pub fn new(dir: &Path, base: &Path, namespaced: bool, patience: Duration) -> Verdict<Site> {
-        let dir = dir
-            .canonicalize()
-            .attempt(format_args!("find {}", dir.display()))?;
-        let steps = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(dir.join("steps"))
-            .attempt("open the list of steps")?;
+        let dir = dir.canonicalize().attempt(format_args!("find {}", dir.display()))?;
+        let steps = OpenOptions::new().create(true).append(true).open(dir.join("steps")).attempt("open the list of steps")?;
         let site = Site {
             base: base.to_owned(),
             namespaced,
@@ -149,16 +143,9 @@ impl Site {
     pub fn launch(&self, command: &mut Command) -> Verdict<(Pid, PathBuf)> {
         let number = self.commands.get() + 1;
         self.commands.set(number);
-        let name = Path::new(command.get_program())
-            .file_name()
-            .unwrap_or_default()
-            .display()
-            .to_string();
+        let name = Path::new(command.get_program()).file_name().unwrap_or_default().display().to_string();
         let base = self.dir.join(format!("{number:02}-{name}"));
-        let file = |kind| {
-            File::create(base.with_extension(kind))
-                .attempt(format_args!("make {}.{kind}", base.display()))
-        };
+        let file = |kind| File::create(base.with_extension(kind)).attempt(format_args!("make {}.{kind}", base.display()));
         command.stdout(file("stdout")?).stderr(file("stderr")?);
         self.step(spelled(command));
         Ok((self.children.start(command)?, base))
@@ -168,15 +155,8 @@ impl Site {
     pub fn run(&self, command: &mut Command) -> Verdict<Ran> {
         let (pid, base) = self.launch(command)?;
         let end = self.children.wait(pid, self.patience)?;
-        let text = |kind| {
-            String::from_utf8_lossy(&fs::read(base.with_extension(kind)).unwrap_or_default())
-                .into_owned()
-        };
-        let ran = Ran {
-            line: spelled(command),
-            end,
-            stderr: text("stderr"),
-        };
+        let text = |kind| String::from_utf8_lossy(&fs::read(base.with_extension(kind)).unwrap_or_default()).into_owned();
+        let ran = Ran { line: spelled(command), end, stderr: text("stderr") };
         self.step(format_args!("  {end}"));
         Ok(ran)
     }
@@ -192,29 +172,17 @@ pub fn is_true_root() -> bool {
 impl Ran {
     /// Fails unless the command succeeded.
     pub fn succeeded(self) -> Verdict<Ran> {
-        if self.end == End::Code(0) {
-            Ok(self)
-        } else {
-            Err(self.as_failure("failed"))
-        }
+        if self.end == End::Code(0) { Ok(self) } else { Err(self.as_failure("failed")) }
     }
 
     /// A failure that quotes the command and its complaints.
     pub fn as_failure(&self, what: &str) -> crate::verdict::Stop {
-        failed(format_args!(
-            "{what}: {}: {}\n{}",
-            self.line,
-            self.end,
-            self.stderr.trim_end()
-        ))
+        failed(format_args!("{what}: {}: {}\n{}", self.line, self.end, self.stderr.trim_end()))
     }
 }
 
 /// A command as one would type it.
 pub fn spelled(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| word.display().to_string())
-        .collect::<Vec<_>>()
-        .join(" ")
+    words.map(|word| word.display().to_string()).collect::<Vec<_>>().join(" ")
 }

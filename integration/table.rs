@@ -27,15 +27,7 @@ pub enum Journey {
 }
 
 /// The journeys of a program that the tools can handle.
-pub const JOURNEYS: &[Journey] = &[
-    Stay,
-    Continue,
-    Restart,
-    Again,
-    Elsewhere,
-    NewPids,
-    Unprivileged,
-];
+pub const JOURNEYS: &[Journey] = &[Stay, Continue, Restart, Again, Elsewhere, NewPids, Unprivileged];
 
 impl Journey {
     /// As on the command line and in the file `go`.
@@ -104,10 +96,7 @@ const fn row(name: &'static str) -> Row {
     }
 }
 
-#[allow(
-    dead_code,
-    reason = "the vocabulary of the table is larger than what today's rows need"
-)]
+#[allow(dead_code, reason = "the vocabulary of the table is larger than what today's rows need")]
 impl Row {
     const fn program(mut self, program: &'static str) -> Row {
         self.program = program;
@@ -161,25 +150,12 @@ impl Row {
 }
 
 /// Why programs that run themselves by `/proc/self/exe` do not make these journeys.
-const EXE_OF_NOBODY: &[(Journey, &str)] = &[(
-    Unprivileged,
-    "nobody may not set /proc/PID/exe; it stays cr_restart",
-)];
-const EXE_MOVES: &[(Journey, &str)] = &[
-    (
-        Unprivileged,
-        "nobody may not set /proc/PID/exe; it stays cr_restart",
-    ),
-    (Elsewhere, "its own file moves, and it says so"),
-];
+const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
+const EXE_MOVES: &[(Journey, &str)] =
+    &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
 /// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
-const UNSEEN: &[(Journey, &str)] = &[
-    (Restart, LOST_UNDO),
-    (Again, LOST_UNDO),
-    (Elsewhere, LOST_UNDO),
-    (NewPids, LOST_UNDO),
-    (Unprivileged, LOST_UNDO),
-];
+const UNSEEN: &[(Journey, &str)] =
+    &[(Restart, LOST_UNDO), (Again, LOST_UNDO), (Elsewhere, LOST_UNDO), (NewPids, LOST_UNDO), (Unprivileged, LOST_UNDO)];
 const LOST_UNDO: &str = "the kernel shows no SEM_UNDO adjustments; the kill applies them";
 
 /// Every row, by name.
@@ -315,9 +291,7 @@ pub const ROWS: &[Row] = &[
     row("select"),
     row("semaphore"),
     row("semaphore_undo").not(UNSEEN),
-    row("session")
-        .leads_session()
-        .restart(&["--restore-pgid", "--restore-sid"]),
+    row("session").leads_session().restart(&["--restore-pgid", "--restore-sid"]),
     row("shared_anonymous"),
     row("shared_file"),
     row("shared_memory").refused("System V shared memory"),

@@ -61,11 +61,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 fn with_pids(site: &Site, scene: Scene) -> Verdict {
-    if site.namespaced {
-        scene(site)
-    } else {
-        Err(skipped("needs its own pids"))
-    }
+    if site.namespaced { scene(site) } else { Err(skipped("needs its own pids")) }
 }
 
 /// ^C in a restarted job ends it, and the shell sees that.
@@ -86,15 +82,10 @@ fn ctrl_z(site: &Site) -> Verdict {
     terminal.control('z')?;
     terminal.expect("Stopped")?;
     terminal.expect(PROMPT)?;
-    ensure(
-        wait_until(site.patience, || observe::is_stopped(pid)),
-        || format!("not stopped: {}", observe::one_line(pid)),
-    )?;
+    ensure(wait_until(site.patience, || observe::is_stopped(pid)), || format!("not stopped: {}", observe::one_line(pid)))?;
     terminal.send("fg")?;
     let after = terminal.tick()?;
-    ensure(after > before, || {
-        format!("tick {after} after fg, tick {before} before")
-    })?;
+    ensure(after > before, || format!("tick {after} after fg, tick {before} before"))?;
     finish(site, &mut terminal)
 }
 
@@ -164,9 +155,7 @@ fn modes(site: &Site) -> Verdict {
     terminal.control('c')?;
     terminal.expect(PROMPT)?;
     let after = terminal.answer("stty -g; stty size")?;
-    ensure(before == after, || {
-        format!("the modes were {before:?} and are {after:?}")
-    })?;
+    ensure(before == after, || format!("the modes were {before:?} and are {after:?}"))?;
     terminal.close()
 }
 
@@ -177,18 +166,13 @@ fn python(site: &Site) -> Verdict {
         return Err(skipped("not installed: python3"));
     }
     first.send("python3 -q")?;
-    first.send(
-        "import os; x = 40; w = open('pid', 'w').write(str(os.getpid())); print('tick', x)",
-    )?;
+    first.send("import os; x = 40; w = open('pid', 'w').write(str(os.getpid())); print('tick', x)")?;
     first.expect("tick 40")?;
     let pid = checkpoint(site, &mut first)?;
     first.close()?;
     let mut second = Terminal::open(site)?;
     second.send("cr_restart ../job.ctx")?;
-    ensure(
-        wait_until(site.patience, || observe::parent(pid).is_some()),
-        || "the interpreter is not back".to_owned(),
-    )?;
+    ensure(wait_until(site.patience, || observe::parent(pid).is_some()), || "the interpreter is not back".to_owned())?;
     second.send("print('sum', x + 2)")?;
     second.expect("sum 42")?;
     second.send("exit(5)")?;
@@ -201,9 +185,7 @@ fn program(site: &Site) -> Verdict {
     let mut first = Terminal::open(site)?;
     first.send(&format!("{} | cat", site.program("tty").display()))?;
     first.expect("READY")?;
-    let tty = observe::descendants()
-        .into_iter()
-        .find(|pid| observe::image(*pid) == Some(site.program("tty")));
+    let tty = observe::descendants().into_iter().find(|pid| observe::image(*pid) == Some(site.program("tty")));
     let tty = tty.ok_or_else(|| failed("the program tty is not there"))?;
     // The pipe to cat leads out of the job; at restart it becomes the standard output of cr_restart.
     site.checkpoint(&["--kill"], &site.context("job.ctx"), tty)?;
@@ -254,14 +236,9 @@ impl<'a> Terminal<'a> {
     fn open(site: &'a Site) -> Verdict<Terminal<'a>> {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut bash = Command::new("bash");
-        bash.args(["--norc", "--noprofile", "--noediting", "-i"])
-            .current_dir(site.work());
-        bash.env("PS1", PROMPT).env("TERM", "dumb").env(
-            "PATH",
-            format!("{}:{path}", site.base.join("bin").display()),
-        );
-        let session =
-            spawn_command(bash, Some(PATIENCE_MS)).attempt("open a terminal with bash")?;
+        bash.args(["--norc", "--noprofile", "--noediting", "-i"]).current_dir(site.work());
+        bash.env("PS1", PROMPT).env("TERM", "dumb").env("PATH", format!("{}:{path}", site.base.join("bin").display()));
+        let session = spawn_command(bash, Some(PATIENCE_MS)).attempt("open a terminal with bash")?;
         let mut terminal = Terminal { session, site };
         terminal.expect(PROMPT)?;
         Ok(terminal)
@@ -274,19 +251,13 @@ impl<'a> Terminal<'a> {
 
     fn control(&mut self, letter: char) -> Verdict {
         self.site.step(format_args!("terminal < ^{letter}"));
-        self.session
-            .send_control(letter)
-            .attempt("type a control character")
+        self.session.send_control(letter).attempt("type a control character")
     }
 
     /// Everything up to this text, which must come.
     fn expect(&mut self, text: &str) -> Verdict<String> {
-        let before = self
-            .session
-            .exp_string(text)
-            .attempt(format_args!("see {text:?} at the terminal"))?;
-        self.site
-            .step(format_args!("terminal > {before:?} {text:?}"));
+        let before = self.session.exp_string(text).attempt(format_args!("see {text:?} at the terminal"))?;
+        self.site.step(format_args!("terminal > {before:?} {text:?}"));
         Ok(before)
     }
 
@@ -298,13 +269,8 @@ impl<'a> Terminal<'a> {
 
     /// The number of the next tick.
     fn tick(&mut self) -> Verdict<u32> {
-        let (_, line) = self
-            .session
-            .exp_regex("tick [0-9]+\r")
-            .attempt("see the job tick at the terminal")?;
-        line.trim()["tick ".len()..]
-            .parse()
-            .attempt("read the number of a tick")
+        let (_, line) = self.session.exp_regex("tick [0-9]+\r").attempt("see the job tick at the terminal")?;
+        line.trim()["tick ".len()..].parse().attempt("read the number of a tick")
     }
 
     /// Restarts the saved job in the foreground; its next tick.
@@ -317,9 +283,7 @@ impl<'a> Terminal<'a> {
     fn status_is(&mut self, status: i32) -> Verdict {
         self.expect(PROMPT)?;
         let said = self.answer("echo status $?")?;
-        ensure(said.ends_with(&format!("status {status}")), || {
-            format!("the shell says {said:?}, not status {status}")
-        })
+        ensure(said.ends_with(&format!("status {status}")), || format!("the shell says {said:?}, not status {status}"))
     }
 
     /// Leaves the shell; nothing may be left of it.

@@ -16,11 +16,7 @@ impl Site {
     /// `cr_checkpoint EXTRA… -f CONTEXT PID`, run to its end whatever that is.
     pub fn try_checkpoint(&self, extra: &[&str], context: &Path, pid: Pid) -> Verdict<Ran> {
         let mut command = self.command(self.tool("cr_checkpoint"));
-        command
-            .args(extra)
-            .arg("-f")
-            .arg(context)
-            .arg(pid.to_string());
+        command.args(extra).arg("-f").arg(context).arg(pid.to_string());
         self.run(&mut command)
     }
 
@@ -33,13 +29,9 @@ impl Site {
 
     /// `cr_info --verify` finds nothing wrong with the context file.
     pub fn verify(&self, context: &Path) -> Verdict {
-        ensure(context.is_file(), || {
-            format!("cr_checkpoint succeeded but left no {}", context.display())
-        })?;
+        ensure(context.is_file(), || format!("cr_checkpoint succeeded but left no {}", context.display()))?;
         let mut command = self.command(self.tool("cr_info"));
-        self.run(command.arg("--verify").arg(context))?
-            .succeeded()
-            .map(drop)
+        self.run(command.arg("--verify").arg(context))?.succeeded().map(drop)
     }
 
     /// A checkpoint that kills the job: it must be gone, by SIGKILL if it is still ours to ask.
@@ -48,9 +40,7 @@ impl Site {
         self.checkpoint(&extra, context, job.pid)?;
         let end = self.children.wait(job.waited, self.patience)?;
         // After a restart the tool stands for the job, and mirrors its end.
-        ensure(end == End::Signal(9), || {
-            format!("the killed job ended with {end}, not with signal 9")
-        })?;
+        ensure(end == End::Signal(9), || format!("the killed job ended with {end}, not with signal 9"))?;
         self.gone()
     }
 
@@ -60,10 +50,7 @@ impl Site {
         let _ = fs::remove_file(&mark);
         let mut command = self.command(self.tool("cr_restart"));
         // Commands of hooks run in the directory of cr_restart.
-        command
-            .args(extra)
-            .args(["--run-on-success", ": >restarted"])
-            .arg(context);
+        command.args(extra).args(["--run-on-success", ": >restarted"]).arg(context);
         let (tool, output) = self.launch(&mut command)?;
         let job = self.find_restarted(tool, &output, &mark, was)?;
         self.step(format_args!("  the job runs again as process {}", job.pid));
@@ -73,16 +60,8 @@ impl Site {
     /// Fails if temporary files lie beside the context files.
     pub fn no_residue(&self) -> Verdict {
         let entries = fs::read_dir(&self.dir).attempt("list the case's directory")?;
-        let names = entries
-            .flatten()
-            .map(|entry| entry.file_name().display().to_string());
-        let residue: Vec<String> = names
-            .filter(|name| name.starts_with('.') && name.contains(".tmp"))
-            .collect();
-        if residue.is_empty() {
-            Ok(())
-        } else {
-            Err(failed(format_args!("left behind: {}", residue.join(" "))))
-        }
+        let names = entries.flatten().map(|entry| entry.file_name().display().to_string());
+        let residue: Vec<String> = names.filter(|name| name.starts_with('.') && name.contains(".tmp")).collect();
+        if residue.is_empty() { Ok(()) } else { Err(failed(format_args!("left behind: {}", residue.join(" ")))) }
     }
 }

@@ -28,11 +28,7 @@ pub fn skipped(reason: impl Display) -> Stop {
 
 /// Fails with the text unless the condition holds.
 pub fn ensure(condition: bool, text: impl FnOnce() -> String) -> Verdict {
-    if condition {
-        Ok(())
-    } else {
-        Err(Stop::Failed(text()))
-    }
+    if condition { Ok(()) } else { Err(Stop::Failed(text())) }
 }
 
 /// Turns the errors of the standard library and of nix into failures that say what was attempted.

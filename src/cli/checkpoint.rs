@@ -82,27 +82,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
         }
     };
     let mut quarrel = Vec::new();
-    let status =
-        worker::supervise(|text| quarrel.push(text.to_owned()), || work(&said, &request, engine, &mut reporter));
+    let status = worker::supervise(|text| quarrel.push(text.to_owned()), || work(&said, &request, engine, &mut reporter));
     quarrel.iter().for_each(|text| reporter.complain(text));
     status
 }
 
 /// What the worker does.
-fn work(
-    said: &CheckpointSaid,
-    request: &CheckpointRequest,
-    engine: &mut dyn Engine,
-    reporter: &mut Reporter<'_, '_>,
-) -> u8 {
+fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> u8 {
     if said.general.verbose > 0
         && let Some(line) = high::target_line(&request.destination)
     {
         reporter.line(&line);
     }
     let mut watcher = Watcher::new(said.general);
-    let result = preflight::target(&request.destination, &request.creation)
-        .and_then(|()| engine.checkpoint(request, &mut watcher));
+    let result = preflight::target(&request.destination, &request.creation).and_then(|()| engine.checkpoint(request, &mut watcher));
     let messages = watcher.finish();
     match result {
         Ok(report) => {
@@ -129,11 +122,7 @@ mod test {
     struct Answer(Option<Failure>);
 
     impl Engine for Answer {
-        fn checkpoint(
-            &mut self,
-            _: &CheckpointRequest,
-            observer: &mut dyn Observer,
-        ) -> Result<CheckpointReport, Failure> {
+        fn checkpoint(&mut self, _: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
             let text = "process 9 is a zombie".into();
             observer.message(Message { level: Level::Warning, subject: Subject::pid(9), text });
             self.0.take().map_or(Ok(CheckpointReport { processes: 2, threads: 3, ..CheckpointReport::default() }), Err)
@@ -226,10 +215,7 @@ mod test {
         ");
         assert_eq!(refused("-q --bogus 5"), (255, String::new(), String::new()));
         assert_eq!(refused("-q 1 2"), (255, String::new(), String::new()));
-        assert_eq!(
-            refused("-S 99 5"),
-            (22, String::new(), "Valid signal numbers are from 1 to 64, inclusive.\n".into())
-        );
+        assert_eq!(refused("-S 99 5"), (22, String::new(), "Valid signal numbers are from 1 to 64, inclusive.\n".into()));
     }
 
     #[test]

@@ -7,11 +7,7 @@ use crate::error::Failure;
 /// Who does the work.
 pub trait Engine {
     /// Writes a context file.
-    fn checkpoint(
-        &mut self,
-        request: &CheckpointRequest,
-        observer: &mut dyn Observer,
-    ) -> Result<CheckpointReport, Failure>;
+    fn checkpoint(&mut self, request: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure>;
     /// Puts a job back; returns when it runs.
     fn restart(&mut self, request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure>;
 }
@@ -21,11 +17,7 @@ pub trait Engine {
 pub struct Reprise;
 
 impl Engine for Reprise {
-    fn checkpoint(
-        &mut self,
-        request: &CheckpointRequest,
-        observer: &mut dyn Observer,
-    ) -> Result<CheckpointReport, Failure> {
+    fn checkpoint(&mut self, request: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
         crate::engine::checkpoint(request, observer)
     }
 

@@ -14,11 +14,7 @@ use crate::engine::request::{CheckpointRequest, Destination, RestartRequest, Sou
 pub const DEFAULT_MODE: u32 = 0o400;
 
 /// What `cr_checkpoint [options] ID` asks for. `requester` stands for id 0.
-pub fn checkpoint_request(
-    said: &CheckpointSaid,
-    operands: &[OsString],
-    requester: i32,
-) -> Result<CheckpointRequest, Refusal> {
+pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requester: i32) -> Result<CheckpointRequest, Refusal> {
     let [id] = operands else {
         let number = if operands.is_empty() { "none".into() } else { operands.len().to_string() };
         return Err(Refusal::usage(format!("give one ID, not {number}")));
@@ -66,10 +62,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         (None, [file]) => Source::File(PathBuf::from(file)),
         (None, []) => return Err(Refusal::usage("name the context file to restart from")),
         (Some(_), [file, ..]) => {
-            return Err(Refusal::usage(format!(
-                "the source is given by an option, so '{}' is too much",
-                file.display()
-            )));
+            return Err(Refusal::usage(format!("the source is given by an option, so '{}' is too much", file.display())));
         }
         (None, [_, second, ..]) => {
             return Err(Refusal::usage(format!("name one context file: '{}' is too much", second.display())));
@@ -99,11 +92,7 @@ pub fn target_line(destination: &Destination) -> Option<String> {
 
 /// The directory a file stands in; `.` for a bare name.
 pub fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(if path.has_root() {
-        "/"
-    } else {
-        "."
-    }))
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(if path.has_root() { "/" } else { "." }))
 }
 
 #[cfg(test)]
@@ -185,10 +174,7 @@ mod test {
             detach: false,
         };
         assert_eq!(restart_of("context.1"), expected);
-        assert_eq!(
-            restart_of("--verify context.1 --detach"),
-            RestartRequest { verify: true, detach: true, ..expected }
-        );
+        assert_eq!(restart_of("--verify context.1 --detach"), RestartRequest { verify: true, detach: true, ..expected });
     }
 
     #[test]

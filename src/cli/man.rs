@@ -22,8 +22,7 @@ pub fn page(command: &Command, examples: &str) -> String {
         let (heading, text) = section.split_once('\n').unwrap_or((section, ""));
         page.push_str(&format!(".SH {heading}\n.nf\n{}\n.fi\n", escaped(text)));
     }
-    let others: Vec<String> =
-        PROGRAMS.iter().filter(|other| **other != name).map(|other| format!("\\fB{other}\\fR(1)")).collect();
+    let others: Vec<String> = PROGRAMS.iter().filter(|other| **other != name).map(|other| format!("\\fB{other}\\fR(1)")).collect();
     page.push_str(&format!(".SH \"SEE ALSO\"\n{}\n", others.join(", ")));
     page
 }

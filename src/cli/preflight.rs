@@ -65,14 +65,9 @@ impl TargetError {
         let path = self.path().display();
         match self {
             TargetError::Directory { .. } => {
-                format!(
-                    "File '{path}' is a directory: use the '--dir' flag to write one file a process into a new directory"
-                )
+                format!("File '{path}' is a directory: use the '--dir' flag to write one file a process into a new directory")
             }
-            _ => format!(
-                "Unable to open file '{path}': {}\nFailed to open checkpoint file '{path}'",
-                strerror(self.number())
-            ),
+            _ => format!("Unable to open file '{path}': {}\nFailed to open checkpoint file '{path}'", strerror(self.number())),
         }
     }
 }
@@ -114,8 +109,7 @@ pub fn target(destination: &Destination, creation: &Creation) -> Result<(), Fail
 fn target_file(path: &Path, creation: &Creation) -> Result<(), TargetError> {
     let path_buf = || path.to_owned();
     let beside = |path: &Path| {
-        let access =
-            faccessat(nix::fcntl::AT_FDCWD, parent(path), AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS);
+        let access = faccessat(nix::fcntl::AT_FDCWD, parent(path), AccessFlags::W_OK | AccessFlags::X_OK, AtFlags::AT_EACCESS);
         access.map_err(|errno| TargetError::Closed { path: path.to_owned(), errno: errno as i32 })
     };
     let metadata = match std::fs::metadata(path) {
@@ -131,9 +125,7 @@ fn target_file(path: &Path, creation: &Creation) -> Result<(), TargetError> {
         Creation::NoClobber => Err(TargetError::Exists { path: path_buf() }),
         _ if kind.is_block_device() => Err(TargetError::BlockDevice { path: path_buf() }),
         _ if !kind.is_file() => Ok(()),
-        Creation::Clobber if metadata.nlink() > 1 => {
-            Err(TargetError::HardLinks { path: path_buf(), names: metadata.nlink() })
-        }
+        Creation::Clobber if metadata.nlink() > 1 => Err(TargetError::HardLinks { path: path_buf(), names: metadata.nlink() }),
         Creation::Clobber => Ok(()),
         Creation::Atomic | Creation::Backup(_) => beside(path),
     }
@@ -180,30 +172,15 @@ mod test {
                 21,
                 "File 'T' is a directory: use the '--dir' flag to write one file a process into a new directory",
             ),
-            (
-                there.clone(),
-                Creation::NoClobber,
-                17,
-                "Unable to open file 'T': File exists\nFailed to open checkpoint file 'T'",
-            ),
-            (
-                there.clone(),
-                Creation::Clobber,
-                31,
-                "Unable to open file 'T': Too many links\nFailed to open checkpoint file 'T'",
-            ),
+            (there.clone(), Creation::NoClobber, 17, "Unable to open file 'T': File exists\nFailed to open checkpoint file 'T'"),
+            (there.clone(), Creation::Clobber, 31, "Unable to open file 'T': Too many links\nFailed to open checkpoint file 'T'"),
             (
                 dir.path().join("no/x"),
                 Creation::Atomic,
                 2,
                 "Unable to open file 'T': No such file or directory\nFailed to open checkpoint file 'T'",
             ),
-            (
-                there.join("x"),
-                Creation::Clobber,
-                20,
-                "Unable to open file 'T': Not a directory\nFailed to open checkpoint file 'T'",
-            ),
+            (there.join("x"), Creation::Clobber, 20, "Unable to open file 'T': Not a directory\nFailed to open checkpoint file 'T'"),
         ] {
             assert_eq!(refused(&path, &creation), (code, headline.to_owned()), "{path:?} {creation:?}");
         }

@@ -54,9 +54,7 @@ impl<S: Default> Program<S> {
         let (matches, error) = match self.reader().try_get_matches_from(&args) {
             Ok(matches) => (matches, None),
             // A second reading that stops quietly at the error tells what stood before it.
-            Err(error) => {
-                (self.reader().ignore_errors(true).try_get_matches_from(&args).unwrap_or_default(), Some(error))
-            }
+            Err(error) => (self.reader().ignore_errors(true).try_get_matches_from(&args).unwrap_or_default(), Some(error)),
         };
         let mut said = S::default();
         if let Err(stop) = self.apply(&matches, &mut said) {
@@ -226,15 +224,7 @@ mod test {
                 Ok(())
             }),
         ];
-        Program {
-            name: "sample",
-            about: "",
-            usage: "[options]",
-            description: "",
-            operands: ("FILE", ""),
-            examples: "",
-            flags,
-        }
+        Program { name: "sample", about: "", usage: "[options]", description: "", operands: ("FILE", ""), examples: "", flags }
     }
 
     fn parse(line: &str) -> (Vec<String>, Result<Vec<OsString>, Stop>) {
@@ -260,10 +250,7 @@ mod test {
         ] {
             let (said, result) = parse(line);
             assert_eq!(said, expected, "{line}");
-            assert!(
-                matches!(result, Err(Stop::Refuse(Refusal { reason: Reason::UsageShown, .. }))),
-                "{line}: {result:?}"
-            );
+            assert!(matches!(result, Err(Stop::Refuse(Refusal { reason: Reason::UsageShown, .. }))), "{line}: {result:?}");
         }
     }
 
@@ -285,10 +272,7 @@ mod test {
     fn man_page_and_completions_come_from_the_same_definitions() {
         use clap_complete::Shell;
         let man = program().show(Show::Man);
-        assert!(
-            man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH \"SEE ALSO\""),
-            "{man}"
-        );
+        assert!(man.contains(".TH sample 1") && man.contains("\\-\\-name") && man.contains(".SH \"SEE ALSO\""), "{man}");
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = program().show(Show::Completions(shell));
             assert!(script.contains("loud") && script.contains("sample"), "{shell}: {script}");

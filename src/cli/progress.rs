@@ -48,8 +48,7 @@ impl Watcher {
 }
 
 /// What the bar looks like.
-const TEMPLATE: &str =
-    "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
+const TEMPLATE: &str = "{bar:32} {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}  {eta} left";
 
 fn style() -> ProgressStyle {
     ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -66,9 +65,7 @@ impl Observer for Watcher {
         if !self.shows_bar || total == 0 || self.started.elapsed() < PATIENCE {
             return;
         }
-        let bar = self
-            .bar
-            .get_or_insert_with(|| ProgressBar::new(total).with_style(style()).with_elapsed(self.started.elapsed()));
+        let bar = self.bar.get_or_insert_with(|| ProgressBar::new(total).with_style(style()).with_elapsed(self.started.elapsed()));
         bar.set_length(total);
         bar.set_position(done);
     }

@@ -203,16 +203,9 @@ mod test {
     #[test]
     fn messages_of_the_engine_follow_the_kmsg_level() {
         let report = RestartReport::default();
-        for (kmsg, on_failure, on_success) in
-            [(Kmsg::None, false, false), (Kmsg::Error, true, false), (Kmsg::Warning, true, true)]
-        {
-            let (_, err) =
-                output(General::default(), kmsg, |say| say.failure(Attempt::Restart, &failure(), 16, &messages()));
-            assert_eq!(
-                err.starts_with("- process 9: left out: a zombie\nRestart failed: "),
-                on_failure,
-                "{kmsg:?}: {err}"
-            );
+        for (kmsg, on_failure, on_success) in [(Kmsg::None, false, false), (Kmsg::Error, true, false), (Kmsg::Warning, true, true)] {
+            let (_, err) = output(General::default(), kmsg, |say| say.failure(Attempt::Restart, &failure(), 16, &messages()));
+            assert_eq!(err.starts_with("- process 9: left out: a zombie\nRestart failed: "), on_failure, "{kmsg:?}: {err}");
             let (_, err) = output(General::default(), kmsg, |say| say.success(&report, "", &messages()));
             assert_eq!(!err.is_empty(), on_success, "{kmsg:?}: {err}");
         }

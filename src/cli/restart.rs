@@ -109,24 +109,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     }
 }
 
-fn refuse(
-    said: &RestartSaid,
-    program: &Program<RestartSaid>,
-    refusal: &Refusal,
-    reporter: &mut Reporter<'_, '_>,
-) -> u8 {
+fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal, reporter: &mut Reporter<'_, '_>) -> u8 {
     said.hooks.on_failure(Class::Args).unwrap_or_else(|| {
         reporter.refusal(program, refusal);
         refusal.status()
     })
 }
 
-fn restart(
-    said: &RestartSaid,
-    request: &RestartRequest,
-    engine: &mut dyn Engine,
-    reporter: &mut Reporter<'_, '_>,
-) -> Ending {
+fn restart(said: &RestartSaid, request: &RestartRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> Ending {
     let held = match Held::hold() {
         Ok(held) => held,
         Err(error) => return surprise("cannot block signals", &error, reporter),
@@ -152,22 +142,14 @@ fn failed(said: &RestartSaid, failure: &Failure, messages: &[Message], reporter:
 }
 
 /// The job runs: say so, run the success hook, wait. A hook that fails ends the waiting before it begins.
-fn running(
-    said: &RestartSaid,
-    report: &RestartReport,
-    messages: &[Message],
-    held: &Held,
-    reporter: &mut Reporter<'_, '_>,
-) -> Ending {
+fn running(said: &RestartSaid, report: &RestartReport, messages: &[Message], held: &Held, reporter: &mut Reporter<'_, '_>) -> Ending {
     reporter.success(report, &text::restart_summary(report), messages);
     if let Some(code) = said.hooks.on_success() {
         return Ending::Status(code);
     }
     match report.lead.filter(|_| !said.detach) {
         None => Ending::Status(0),
-        Some(lead) => {
-            held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, reporter))
-        }
+        Some(lead) => held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, reporter)),
     }
 }
 
@@ -225,11 +207,7 @@ mod test {
             (Some("exit 9"), Ending::Status(9)),
             (Some("kill -TERM $$"), Ending::Signal(libc::SIGTERM)),
         ] {
-            assert_eq!(
-                run_words(&["-F", "0"], Answer(Ok(script))),
-                (ending, String::new(), String::new()),
-                "{script:?}"
-            );
+            assert_eq!(run_words(&["-F", "0"], Answer(Ok(script))), (ending, String::new(), String::new()), "{script:?}");
         }
         let job = Answer(Ok(Some("exec sleep 0.1")));
         assert_eq!(run_words(&["-F", "0", "--detach"], job).0, Ending::Status(0), "a detached job is not waited for");
@@ -259,9 +237,7 @@ mod test {
                 "{flag}"
             );
         }
-        for flag in
-            ["--run-on-fail-temp=true", "--run-on-fail-temp=", "--run-on-fail-env=exit 42", "--run-on-success=exit 42"]
-        {
+        for flag in ["--run-on-fail-temp=true", "--run-on-fail-temp=", "--run-on-fail-env=exit 42", "--run-on-success=exit 42"] {
             let (ending, _, err) = run_words(&[flag, "-F", "0"], failing(Class::Temp, libc::EBUSY));
             assert_eq!(ending, Ending::Status(16), "{flag}");
             assert!(err.starts_with("Restart failed: Device or resource busy\n"), "{flag}: {err}");

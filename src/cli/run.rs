@@ -98,10 +98,7 @@ fn start(said: &RunSaid, command: &OsStr, args: &[OsString], reporter: &mut Repo
 }
 
 /// Splits the words into what concerns cr_run and the command.
-fn parse(
-    program: &Program<RunSaid>,
-    args: impl IntoIterator<Item = OsString>,
-) -> Result<(RunSaid, Vec<OsString>), Stop> {
+fn parse(program: &Program<RunSaid>, args: impl IntoIterator<Item = OsString>) -> Result<(RunSaid, Vec<OsString>), Stop> {
     let mut said = RunSaid::default();
     let mut words = args.into_iter().peekable();
     while let Some(word) = words.next_if(|word| is_own(program, word)) {
@@ -114,12 +111,7 @@ fn parse(
     Ok((said, words.collect()))
 }
 
-fn apply(
-    program: &Program<RunSaid>,
-    word: &OsStr,
-    said: &mut RunSaid,
-    words: &mut impl Iterator<Item = OsString>,
-) -> Result<(), Stop> {
+fn apply(program: &Program<RunSaid>, word: &OsStr, said: &mut RunSaid, words: &mut impl Iterator<Item = OsString>) -> Result<(), Stop> {
     match flag(program, word).map(|flag| &flag.takes) {
         Some(Takes::Nothing(apply)) => apply(said),
         Some(Takes::Value(name, apply)) => match words.next() {

@@ -109,9 +109,8 @@ pub fn chain(failure: &Failure) -> Vec<String> {
 
 /// The parts of a subject that a text does not mention.
 fn missing(subject: &Subject, text: &str) -> Subject {
-    let has_number = |number: i32| {
-        text.split(|c: char| !c.is_ascii_digit()).any(|word| word.parse::<i32>().is_ok_and(|found| found == number))
-    };
+    let has_number =
+        |number: i32| text.split(|c: char| !c.is_ascii_digit()).any(|word| word.parse::<i32>().is_ok_and(|found| found == number));
     Subject {
         pid: subject.pid.filter(|pid| !has_number(*pid)),
         fd: subject.fd.filter(|fd| !has_number(*fd)),
@@ -236,10 +235,7 @@ mod test {
 
     #[test]
     fn a_context_file_that_vanished_reads_like_one_that_was_never_there() {
-        let unopened = Failure {
-            stage: Stage::Load,
-            ..sample(Class::Args, libc::EACCES, Subject::path("/c"), "cannot open /c", None)
-        };
+        let unopened = Failure { stage: Stage::Load, ..sample(Class::Args, libc::EACCES, Subject::path("/c"), "cannot open /c", None) };
         assert!(failure(Attempt::Restart, &unopened).starts_with("Failed to open(/c, O_RDONLY): Permission denied\n"));
     }
 
@@ -271,8 +267,7 @@ mod test {
             total_us: 1_234_567,
         };
         assert_snapshot!(checkpoint_summary(&saved), @"saved 1 process, 12 threads: 3.00 MiB to /tmp/context.7 in 1.23 s (the job stood still for 950 µs)");
-        let back =
-            RestartReport { lead: None, pids: vec![(1, 2), (3, 4)], threads: 2, page_bytes: 4096, total_us: 12_345 };
+        let back = RestartReport { lead: None, pids: vec![(1, 2), (3, 4)], threads: 2, page_bytes: 4096, total_us: 12_345 };
         assert_snapshot!(restart_summary(&back), @"restarted 2 processes, 2 threads: 4.00 KiB of memory in 12.3 ms");
     }
 }

@@ -46,13 +46,8 @@ fn run(request: &CheckpointRequest, observer: &mut dyn Observer, notes: &mut Not
     let saved = output.write(&mut draft, deadline, observer)?;
     let (processes, threads) = counts(&draft.snapshot);
     drop(draft);
-    let mut report = CheckpointReport {
-        processes,
-        threads,
-        bytes: saved.bytes,
-        page_bytes: saved.page_bytes,
-        ..CheckpointReport::default()
-    };
+    let mut report =
+        CheckpointReport { processes, threads, bytes: saved.bytes, page_bytes: saved.page_bytes, ..CheckpointReport::default() };
     // A signal comes after the file is safe; without one the job need not wait for the disk.
     if request.signal.is_none() {
         report.frozen_us = release(frozen, None)?;

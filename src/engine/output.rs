@@ -55,7 +55,9 @@ impl Output {
     /// Writes the whole job. Returns the sizes of all files together.
     pub fn write(&mut self, draft: &mut Draft, deadline: Deadline, observer: &mut dyn Observer) -> Result<Saved, Failure> {
         let file = match self {
-            Output::Target(target) => target.file().map_err(|error| host("duplicate the context file's descriptor", &error)).at(Stage::Write)?,
+            Output::Target(target) => {
+                target.file().map_err(|error| host("duplicate the context file's descriptor", &error)).at(Stage::Write)?
+            }
             Output::Descriptor(file) => file.try_clone().map_err(|error| host("duplicate a descriptor", &error)).at(Stage::Write)?,
             Output::Directory(directory) => return directory.write(draft, deadline, observer),
         };

@@ -62,9 +62,7 @@ impl Classified for SelectError {
     fn subject(&self) -> Subject {
         match self {
             SelectError::Nothing { .. } => Subject::default(),
-            SelectError::Forbidden { pid, .. } | SelectError::Ptraced { pid, .. } | SelectError::Ptracer { pid, .. } => {
-                Subject::pid(*pid)
-            }
+            SelectError::Forbidden { pid, .. } | SelectError::Ptraced { pid, .. } | SelectError::Ptracer { pid, .. } => Subject::pid(*pid),
             SelectError::Proc(error) => error.subject(),
             SelectError::Tracee(error) => error.subject(),
         }
@@ -221,9 +219,7 @@ impl<'a> Selection<'a> {
 fn thread_group(id: i32) -> Result<i32, SelectError> {
     match ProcDir::open(id).and_then(|dir| dir.status()) {
         Ok(status) => Ok(status.tgid),
-        Err(ProcError::Gone { .. } | ProcError::Absent { .. }) => {
-            Err(SelectError::Nothing { why: format!("there is no process {id}") })
-        }
+        Err(ProcError::Gone { .. } | ProcError::Absent { .. }) => Err(SelectError::Nothing { why: format!("there is no process {id}") }),
         Err(error) => Err(error.into()),
     }
 }

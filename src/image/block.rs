@@ -245,10 +245,7 @@ pub(super) fn data_pages_of(runs: &[Run]) -> Result<u32, ImageError> {
     for run in runs {
         let end = run.page.saturating_add(u64::from(run.count));
         if run.count == 0 || run.page < next || end > PAGE_LIMIT {
-            return Err(ImageError::inconsistent(format!(
-                "a block has a run of {} pages at page {}",
-                run.count, run.page
-            )));
+            return Err(ImageError::inconsistent(format!("a block has a run of {} pages at page {}", run.count, run.page)));
         }
         next = end;
         data_pages += if run.kind == RunKind::Data { u64::from(run.count) } else { 0 };
@@ -271,8 +268,7 @@ mod test {
     fn the_fullest_header_fits_and_comes_back_equal() {
         let runs: Vec<Run> = (0..MAX_RUNS as u64).map(|n| run(2 * n, 1, RunKind::Data)).collect();
         let space = Space::Object(u32::MAX);
-        let header =
-            BlockHeader { space, data_pages: 250, stored_pages: 250, data_crc: 7, at: 8192, id: [9; 16], runs };
+        let header = BlockHeader { space, data_pages: 250, stored_pages: 250, data_crc: 7, at: 8192, id: [9; 16], runs };
         assert_eq!(BlockHeader::from_page(&header.to_page(), 8192, &[9; 16]).unwrap(), header);
         let entry = header.entry(&header.to_page());
         assert_eq!(BlockEntry::from_bytes(&entry.to_bytes()), Some(entry));

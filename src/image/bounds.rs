@@ -20,10 +20,7 @@ impl Bounds {
     pub fn of(snapshot: &Snapshot) -> Bounds {
         let contents = |object: &Object| object.content_bytes.div_ceil(PAGE_BYTES as u64);
         let objects = (0..).zip(snapshot.objects.iter().map(contents)).filter(|(_, pages)| *pages > 0);
-        Bounds {
-            memories: snapshot.memories.iter().map(|memory| memory.parent.is_some()).collect(),
-            objects: objects.collect(),
-        }
+        Bounds { memories: snapshot.memories.iter().map(|memory| memory.parent.is_some()).collect(), objects: objects.collect() }
     }
 
     /// Refuses runs (fit for a block) of a space that does not have them.

@@ -63,9 +63,7 @@ fn check_ids(processes: &[Process]) -> Result<(), ImageError> {
     }
     for (index, process) in processes.iter().enumerate() {
         let parent = places.get(&process.ppid);
-        that(parent.is_none_or(|parent| *parent < index), || {
-            format!("process {} stands before its parent", process.pid)
-        })?;
+        that(parent.is_none_or(|parent| *parent < index), || format!("process {} stands before its parent", process.pid))?;
     }
     Ok(())
 }
@@ -108,9 +106,7 @@ fn check_memory(snapshot: &Snapshot, index: usize, memory: &Memory) -> Result<()
     if let Some(exe) = memory.exe {
         within(exe, snapshot.objects.len(), who, "object")?;
     }
-    that(memory.auxv.len() <= MAX_AUXV_BYTES, || {
-        format!("{} has an auxiliary vector of {} bytes", who(), memory.auxv.len())
-    })?;
+    that(memory.auxv.len() <= MAX_AUXV_BYTES, || format!("{} has an auxiliary vector of {} bytes", who(), memory.auxv.len()))?;
     let mut free = 0;
     for area in &memory.areas {
         let place = || format!("the area {:x}-{:x} of {}", area.start, area.end, who());

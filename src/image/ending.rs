@@ -62,13 +62,7 @@ impl Reader {
     }
 
     /// Compares the trailer at offset `at` with everything it repeats.
-    pub(super) fn verify_trailer(
-        &self,
-        page: &Page,
-        at: u64,
-        index: &Index,
-        data_pages: u64,
-    ) -> Result<(), ImageError> {
+    pub(super) fn verify_trailer(&self, page: &Page, at: u64, index: &Index, data_pages: u64) -> Result<(), ImageError> {
         let expected = Trailer {
             file_bytes: at.saturating_add(PAGE_BYTES as u64),
             index_at: index.at,

@@ -127,9 +127,7 @@ impl Classified for ImageError {
 
     fn remedy(&self) -> Option<String> {
         let advice = match self {
-            ImageError::Version { .. } | ImageError::Feature { .. } => {
-                "restart it with the release that wrote it, or a newer one"
-            }
+            ImageError::Version { .. } | ImageError::Feature { .. } => "restart it with the release that wrote it, or a newer one",
             ImageError::Architecture { .. } => "restart it on a machine like the one it was made on",
             ImageError::Truncated { .. } | ImageError::Damaged { .. } => {
                 "copy it again from where it was written, or restart from an earlier context file"

@@ -139,12 +139,7 @@ impl Drop for Target {
 }
 
 /// Names the complete file `path`; what was there is kept if a backup is asked for. Returns the backup.
-fn put_at_place(
-    file: &File,
-    temporary: &mut Temporary,
-    backup: Option<&Backup>,
-    path: &Path,
-) -> Result<Option<Kept>, TargetError> {
+fn put_at_place(file: &File, temporary: &mut Temporary, backup: Option<&Backup>, path: &Path) -> Result<Option<Kept>, TargetError> {
     let cannot_rename = |from, reason| TargetError::Rename { from, to: path.into(), reason };
     if let Err(reason) = temporary.link(file) {
         return Err(cannot_rename(temporary.name(), reason));
@@ -170,9 +165,7 @@ pub fn check_descriptor(file: &File) -> Result<(), TargetError> {
     }
     match file.metadata() {
         Ok(found) if found.file_type().is_block_device() => Err(TargetError::BlockDevice { path }),
-        Ok(found) if found.is_file() && found.nlink() > 1 => {
-            Err(TargetError::HardLinked { path, links: found.nlink() })
-        }
+        Ok(found) if found.is_file() && found.nlink() > 1 => Err(TargetError::HardLinked { path, links: found.nlink() }),
         Ok(_) => Ok(()),
         Err(reason) => Err(TargetError::Open { path, reason }),
     }
@@ -252,9 +245,7 @@ fn is_same(file: &File, path: &Path) -> bool {
 /// What cannot be synced (a pipe, a device, a read-only file system) needs no syncing.
 fn sync_file(file: &File) -> Result<(), TargetError> {
     match file.sync_all() {
-        Err(reason) if !matches!(reason.raw_os_error(), Some(libc::EINVAL | libc::EROFS)) => {
-            Err(TargetError::Sync { reason })
-        }
+        Err(reason) if !matches!(reason.raw_os_error(), Some(libc::EINVAL | libc::EROFS)) => Err(TargetError::Sync { reason }),
         _ => Ok(()),
     }
 }

@@ -179,10 +179,7 @@ impl Header {
     fn suits_this_machine(&self) -> Result<(), ImageError> {
         if self.architecture != ARCH || self.page_bytes as usize != PAGE_BYTES {
             let found = format!("{} with pages of {} bytes", self.architecture, self.page_bytes);
-            return Err(ImageError::Architecture {
-                found,
-                machine: format!("{ARCH} with pages of {PAGE_BYTES} bytes"),
-            });
+            return Err(ImageError::Architecture { found, machine: format!("{ARCH} with pages of {PAGE_BYTES} bytes") });
         }
         if self.flags != 0 {
             return Err(ImageError::Feature { what: format!("features {:#x}", self.flags) });

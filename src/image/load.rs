@@ -151,10 +151,7 @@ pub(super) fn verify_data(header: &BlockHeader, data: &[u8]) -> Result<(), Image
     if checksum(data) == header.data_crc {
         return Ok(());
     }
-    Err(ImageError::Damaged {
-        what: "the checksum of a block's pages does not match",
-        at: header.at + PAGE_BYTES as u64,
-    })
+    Err(ImageError::Damaged { what: "the checksum of a block's pages does not match", at: header.at + PAGE_BYTES as u64 })
 }
 
 /// Reads up to the next page boundary, all zeros.

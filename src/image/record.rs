@@ -68,8 +68,7 @@ impl Classified for RecordError {
 impl Record {
     /// Encodes a state under its tag.
     pub fn encode<S: Serialize>(tag: Tag, state: &S) -> Result<Record, RecordError> {
-        let state =
-            rmp_serde::to_vec_named(state).map_err(|source| RecordError::Encode { kind: tag.kind.into(), source })?;
+        let state = rmp_serde::to_vec_named(state).map_err(|source| RecordError::Encode { kind: tag.kind.into(), source })?;
         Ok(Record { kind: tag.kind.into(), version: tag.version, state })
     }
 
@@ -79,11 +78,7 @@ impl Record {
             let (kind, version) = (self.kind.clone(), self.version);
             return Err(RecordError::Version { kind, version, known: tag.version });
         }
-        rmp_serde::from_slice(&self.state).map_err(|source| RecordError::Decode {
-            kind: self.kind.clone(),
-            version: self.version,
-            source,
-        })
+        rmp_serde::from_slice(&self.state).map_err(|source| RecordError::Decode { kind: self.kind.clone(), version: self.version, source })
     }
 }
 

@@ -88,15 +88,8 @@ impl Writer {
             let what = format!("a block of {data_pages} data pages came with {} bytes", data.len());
             return Err(ImageError::Inconsistent { what });
         }
-        let mut header = BlockHeader {
-            space,
-            data_pages,
-            stored_pages: data_pages,
-            data_crc: checksum(data),
-            at: 0,
-            id: self.id,
-            runs: runs.to_vec(),
-        };
+        let mut header =
+            BlockHeader { space, data_pages, stored_pages: data_pages, data_crc: checksum(data), at: 0, id: self.id, runs: runs.to_vec() };
         let entry = self.place(&mut header, data)?;
         self.written.fetch_add((PAGE_BYTES + data.len()) as u64, Ordering::Relaxed);
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
@@ -144,8 +137,7 @@ impl Writer {
             id: self.id,
         };
         self.out.write(trailer_at, &trailer.to_page(), &[])?;
-        let saved =
-            Saved { bytes: trailer.file_bytes, page_bytes: data_pages * PAGE_BYTES as u64, blocks: index.blocks };
+        let saved = Saved { bytes: trailer.file_bytes, page_bytes: data_pages * PAGE_BYTES as u64, blocks: index.blocks };
         Ok((saved, self.out.close(trailer.file_bytes)?))
     }
 }

@@ -88,9 +88,7 @@ impl Classified for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::Directory { .. } | TargetError::NotWritable => Class::Args,
-            TargetError::BlockDevice { .. } | TargetError::HardLinked { .. } | TargetError::NoBackupName { .. } => {
-                Class::Perm
-            }
+            TargetError::BlockDevice { .. } | TargetError::HardLinked { .. } | TargetError::NoBackupName { .. } => Class::Perm,
             TargetError::Open { reason, .. }
             | TargetError::Mode { reason, .. }
             | TargetError::Rename { reason, .. }

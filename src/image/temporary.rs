@@ -44,8 +44,7 @@ impl Temporary {
     /// Gives the file a name beside the target if it has none yet.
     pub fn link(&mut self, file: &File) -> io::Result<()> {
         if self.name.is_none() {
-            let link =
-                |name: &Path| Ok(linkat(AT_FDCWD, &link_source(file), AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?);
+            let link = |name: &Path| Ok(linkat(AT_FDCWD, &link_source(file), AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?);
             self.name = Some(draw(&self.target, link)?.1);
         }
         Ok(())

@@ -107,8 +107,7 @@ mod test {
         let index = Index { blocks: 129, crc: 5, at: 8192, id: [3; 16] };
         assert_eq!(Index::from_page(&index.to_page(), 8192).unwrap(), index);
         assert_eq!(index.end(), Some(8192 + 4096 + 2 * 4096));
-        let trailer =
-            Trailer { file_bytes: 1, index_at: 2, blocks: 3, index_crc: 4, data_pages: 5, header_crc: 6, id: [7; 16] };
+        let trailer = Trailer { file_bytes: 1, index_at: 2, blocks: 3, index_crc: 4, data_pages: 5, header_crc: 6, id: [7; 16] };
         assert_eq!(Trailer::from_page(&trailer.to_page()), Some(trailer));
     }
 

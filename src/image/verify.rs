@@ -40,11 +40,7 @@ impl Reader {
         while self.next_block(&mut data)?.is_some() {
             progress(self.source.position(), 0);
         }
-        Ok(Verified {
-            bytes: self.source.position(),
-            blocks: self.seen.blocks,
-            page_bytes: self.seen.data_pages * PAGE_BYTES as u64,
-        })
+        Ok(Verified { bytes: self.source.position(), blocks: self.seen.blocks, page_bytes: self.seen.data_pages * PAGE_BYTES as u64 })
     }
 
     fn verify_blocks(&self, bytes: u64, progress: &mut dyn FnMut(u64, u64)) -> Result<Verified, ImageError> {
@@ -75,9 +71,7 @@ impl Reader {
         });
         match first_error {
             Some((_, error)) => Err(error),
-            None => {
-                Ok(Verified { bytes, blocks: self.entries.len() as u64, page_bytes: data_pages * PAGE_BYTES as u64 })
-            }
+            None => Ok(Verified { bytes, blocks: self.entries.len() as u64, page_bytes: data_pages * PAGE_BYTES as u64 }),
         }
     }
 

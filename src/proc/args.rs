@@ -104,12 +104,9 @@ mod test {
 
     #[test]
     fn arguments_are_split_at_nul() {
-        for (text, arguments) in [
-            (&b""[..], &[][..]),
-            (b"./s\0", &["./s"][..]),
-            (b"sh\0-c\0\0", &["sh", "-c", ""]),
-            (b"server: idle", &["server: idle"]),
-        ] {
+        for (text, arguments) in
+            [(&b""[..], &[][..]), (b"./s\0", &["./s"][..]), (b"sh\0-c\0\0", &["sh", "-c", ""]), (b"server: idle", &["server: idle"])]
+        {
             assert_eq!(parse_cmdline(text), arguments);
         }
     }

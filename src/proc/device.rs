@@ -34,10 +34,7 @@ impl Device {
     /// From `major:minor`, both in `radix`.
     pub(super) fn parse(word: &[u8], radix: u32) -> Option<Device> {
         let colon = word.iter().position(|&byte| byte == b':')?;
-        Some(Device {
-            major: super::text::unsigned(&word[..colon], radix)?,
-            minor: super::text::unsigned(&word[colon + 1..], radix)?,
-        })
+        Some(Device { major: super::text::unsigned(&word[..colon], radix)?, minor: super::text::unsigned(&word[colon + 1..], radix)? })
     }
 }
 

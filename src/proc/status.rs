@@ -109,8 +109,26 @@ pub struct Status {
 
 /// What every kernel we support writes, for zombies too: a missing one must not be taken for a zero, for example user 0.
 const REQUIRED: [&[u8]; 20] = [
-    b"State", b"Tgid", b"Pid", b"PPid", b"TracerPid", b"Uid", b"Gid", b"FDSize", b"Groups", b"Threads", b"SigPnd", b"ShdPnd",
-    b"SigBlk", b"SigIgn", b"SigCgt", b"CapInh", b"CapPrm", b"CapEff", b"CapBnd", b"CapAmb",
+    b"State",
+    b"Tgid",
+    b"Pid",
+    b"PPid",
+    b"TracerPid",
+    b"Uid",
+    b"Gid",
+    b"FDSize",
+    b"Groups",
+    b"Threads",
+    b"SigPnd",
+    b"ShdPnd",
+    b"SigBlk",
+    b"SigIgn",
+    b"SigCgt",
+    b"CapInh",
+    b"CapPrm",
+    b"CapEff",
+    b"CapBnd",
+    b"CapAmb",
 ];
 
 impl Status {

@@ -7,9 +7,9 @@ use std::fmt;
 
 /// Codes in the order in which the kernel prints them (the bits of `vm_flags`, `show_smap_vma_flags` of `fs/proc/task_mmu.c`).
 const CODES: [[u8; 2]; 37] = [
-    *b"rd", *b"wr", *b"ex", *b"sh", *b"mr", *b"mw", *b"me", *b"ms", *b"gd", *b"um", *b"pf", *b"gu", *b"uw", *b"lo", *b"io",
-    *b"sr", *b"rr", *b"dc", *b"de", *b"lf", *b"ac", *b"nr", *b"ht", *b"sf", *b"ar", *b"wf", *b"dd", *b"sd", *b"mm", *b"hg",
-    *b"nh", *b"mg", *b"ss", *b"mt", *b"ui", *b"dp", *b"sl",
+    *b"rd", *b"wr", *b"ex", *b"sh", *b"mr", *b"mw", *b"me", *b"ms", *b"gd", *b"um", *b"pf", *b"gu", *b"uw", *b"lo", *b"io", *b"sr", *b"rr",
+    *b"dc", *b"de", *b"lf", *b"ac", *b"nr", *b"ht", *b"sf", *b"ar", *b"wf", *b"dd", *b"sd", *b"mm", *b"hg", *b"nh", *b"mg", *b"ss", *b"mt",
+    *b"ui", *b"dp", *b"sl",
 ];
 
 /// The attributes of a memory area.

@@ -75,7 +75,11 @@ pub static THREAD_KINDS: &[&dyn AnyTaskKind] = &[
 
 /// The kind that wrote a record of an object.
 pub fn file_kind(record: &Record) -> Result<&'static dyn AnyFileKind, KindError> {
-    FILE_KINDS.iter().copied().find(|kind| kind.tag().kind == record.kind).ok_or_else(|| KindError::UnknownKind { kind: record.kind.clone() })
+    FILE_KINDS
+        .iter()
+        .copied()
+        .find(|kind| kind.tag().kind == record.kind)
+        .ok_or_else(|| KindError::UnknownKind { kind: record.kind.clone() })
 }
 
 /// The kind that wrote a record of per-process or per-thread state.

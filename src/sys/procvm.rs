@@ -31,11 +31,9 @@ pub const MAX_AREAS: usize = 1024;
 pub fn read_many(pid: pid_t, areas: &[(u64, usize)], buffer: &mut [u8]) -> Result<usize, Errno> {
     assert_eq!(areas.iter().map(|area| area.1).sum::<usize>(), buffer.len(), "areas must fill the buffer");
     let local = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    let remote: Vec<iovec> =
-        areas.iter().map(|&(address, bytes)| iovec { iov_base: address as *mut c_void, iov_len: bytes }).collect();
+    let remote: Vec<iovec> = areas.iter().map(|&(address, bytes)| iovec { iov_base: address as *mut c_void, iov_len: bytes }).collect();
     // SAFETY: `local` describes exactly `buffer`; the remote areas are not ours, and their count is that of the vector.
-    let count =
-        check(unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), remote.len() as u64, 0) } as libc::c_long)?;
+    let count = check(unsafe { libc::process_vm_readv(pid, &local, 1, remote.as_ptr(), remote.len() as u64, 0) } as libc::c_long)?;
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
@@ -44,10 +42,8 @@ pub fn read_many(pid: pid_t, areas: &[(u64, usize)], buffer: &mut [u8]) -> Resul
 pub fn write_many(pid: pid_t, areas: &[(u64, usize)], bytes: &[u8]) -> Result<usize, Errno> {
     assert_eq!(areas.iter().map(|area| area.1).sum::<usize>(), bytes.len(), "areas must take all the bytes");
     let local = iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
-    let remote: Vec<iovec> =
-        areas.iter().map(|&(address, bytes)| iovec { iov_base: address as *mut c_void, iov_len: bytes }).collect();
+    let remote: Vec<iovec> = areas.iter().map(|&(address, bytes)| iovec { iov_base: address as *mut c_void, iov_len: bytes }).collect();
     // SAFETY: `local` describes exactly `bytes`, which the kernel only reads; the remote areas are not ours.
-    let count =
-        check(unsafe { libc::process_vm_writev(pid, &local, 1, remote.as_ptr(), remote.len() as u64, 0) } as libc::c_long)?;
+    let count = check(unsafe { libc::process_vm_writev(pid, &local, 1, remote.as_ptr(), remote.len() as u64, 0) } as libc::c_long)?;
     Ok(usize::try_from(count).unwrap_or(0))
 }

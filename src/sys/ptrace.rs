@@ -131,8 +131,7 @@ pub fn pending_signals(tid: pid_t, shared: bool) -> Result<Vec<[u8; 128]>, Errno
     loop {
         let args = PeekSigInfoArgs { offset: pending.len() as u64, flags: u32::from(shared), count: 32 };
         let mut page = [[0u8; 128]; BATCH];
-        let found =
-            request(PTRACE_PEEKSIGINFO, tid, std::ptr::from_ref(&args) as usize, page.as_mut_ptr() as usize)?;
+        let found = request(PTRACE_PEEKSIGINFO, tid, std::ptr::from_ref(&args) as usize, page.as_mut_ptr() as usize)?;
         let found = usize::try_from(found).unwrap_or(0);
         pending.extend_from_slice(&page[..found.min(BATCH)]);
         if found < BATCH {

@@ -102,8 +102,8 @@ pub fn return_frame(address: u64, own: &user_regs_struct, xstate: &[u8], mask: u
     put(UC + 24, 0x40); // a stack mode that does not exist: the alternate stack stays as it is
     const MCONTEXT: usize = UC + 40;
     let general = [
-        own.r8, own.r9, own.r10, own.r11, own.r12, own.r13, own.r14, own.r15, own.rdi, own.rsi, own.rbp, own.rbx, own.rdx,
-        own.rax, own.rcx, own.rsp, own.rip, own.eflags,
+        own.r8, own.r9, own.r10, own.r11, own.r12, own.r13, own.r14, own.r15, own.rdi, own.rsi, own.rbp, own.rbx, own.rdx, own.rax,
+        own.rcx, own.rsp, own.rip, own.eflags,
     ];
     for (index, value) in general.into_iter().enumerate() {
         put(MCONTEXT + index * 8, value);
@@ -134,10 +134,7 @@ const SYSCALL_BYTES: u64 = 2;
 /// The interrupted system call of a stopped task, if it is in one that the kernel would restart.
 pub fn interrupted_call(registers: &user_regs_struct) -> Option<i64> {
     let number = registers.orig_rax.cast_signed();
-    let restarts = matches!(
-        registers.rax.cast_signed(),
-        ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK
-    );
+    let restarts = matches!(registers.rax.cast_signed(), ERESTARTSYS | ERESTARTNOINTR | ERESTARTNOHAND | ERESTART_RESTARTBLOCK);
     (0 <= number && restarts).then_some(number)
 }
 
@@ -163,23 +160,75 @@ pub fn is_64_bit(registers: &user_regs_struct) -> bool {
 /// Bytes of a `struct user_regs_struct`, as context files keep it: 27 words in the order of sys/user.h.
 pub fn registers_to_bytes(r: &user_regs_struct) -> Vec<u8> {
     let words = [
-        r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi, r.orig_rax,
-        r.rip, r.cs, r.eflags, r.rsp, r.ss, r.fs_base, r.gs_base, r.ds, r.es, r.fs, r.gs,
+        r.r15, r.r14, r.r13, r.r12, r.rbp, r.rbx, r.r11, r.r10, r.r9, r.r8, r.rax, r.rcx, r.rdx, r.rsi, r.rdi, r.orig_rax, r.rip, r.cs,
+        r.eflags, r.rsp, r.ss, r.fs_base, r.gs_base, r.ds, r.es, r.fs, r.gs,
     ];
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
 
 /// The reverse of [`registers_to_bytes`]; `None` when the length is wrong.
 pub fn registers_from_bytes(bytes: &[u8]) -> Option<user_regs_struct> {
-    let words: Vec<u64> =
-        bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
+    let words: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
     let [
-        r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax,
-        rip, cs, eflags, rsp, ss, fs_base, gs_base, ds, es, fs, gs,
-    ] = words[..] else { return None };
+        r15,
+        r14,
+        r13,
+        r12,
+        rbp,
+        rbx,
+        r11,
+        r10,
+        r9,
+        r8,
+        rax,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        orig_rax,
+        rip,
+        cs,
+        eflags,
+        rsp,
+        ss,
+        fs_base,
+        gs_base,
+        ds,
+        es,
+        fs,
+        gs,
+    ] = words[..]
+    else {
+        return None;
+    };
     Some(user_regs_struct {
-        r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi, orig_rax,
-        rip, cs, eflags, rsp, ss, fs_base, gs_base, ds, es, fs, gs,
+        r15,
+        r14,
+        r13,
+        r12,
+        rbp,
+        rbx,
+        r11,
+        r10,
+        r9,
+        r8,
+        rax,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        orig_rax,
+        rip,
+        cs,
+        eflags,
+        rsp,
+        ss,
+        fs_base,
+        gs_base,
+        ds,
+        es,
+        fs,
+        gs,
     })
 }
 

@@ -16,9 +16,7 @@ pub fn read(pid: i32, address: u64, buffer: &mut [u8]) -> Result<(), TraceeError
     }
     let bytes = buffer.len() - done;
     let at = address + done as u64;
-    open(pid, false)
-        .and_then(|file| file.read_exact_at(&mut buffer[done..], at))
-        .map_err(|error| failed("read", pid, at, bytes, &error))
+    open(pid, false).and_then(|file| file.read_exact_at(&mut buffer[done..], at)).map_err(|error| failed("read", pid, at, bytes, &error))
 }
 
 /// Writes all of `bytes` at `address` of process `pid`, whatever the protection of the pages.
@@ -29,9 +27,7 @@ pub fn write(pid: i32, address: u64, bytes: &[u8]) -> Result<(), TraceeError> {
     }
     let rest = &bytes[done..];
     let at = address + done as u64;
-    open(pid, true)
-        .and_then(|file| file.write_all_at(rest, at))
-        .map_err(|error| failed("write", pid, at, rest.len(), &error))
+    open(pid, true).and_then(|file| file.write_all_at(rest, at)).map_err(|error| failed("write", pid, at, rest.len(), &error))
 }
 
 /// Reads a 64-bit word.

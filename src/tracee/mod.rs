@@ -77,9 +77,9 @@ impl Classified for TraceeError {
             | TraceeError::Unstoppable { .. }
             | TraceeError::TimeOver => Class::Temp,
             TraceeError::Denied { .. } => Class::Env,
-            TraceeError::Request { source, .. }
-            | TraceeError::Call { source, .. }
-            | TraceeError::Memory { source, .. } => Class::of_errno(*source as i32),
+            TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
+                Class::of_errno(*source as i32)
+            }
             TraceeError::Crashed { .. } | TraceeError::Compat { .. } => Class::Perm,
         }
     }
@@ -88,9 +88,9 @@ impl Classified for TraceeError {
         match self {
             TraceeError::Gone { .. } => Some(libc::ESRCH),
             TraceeError::Denied { .. } => Some(libc::EPERM),
-            TraceeError::Request { source, .. }
-            | TraceeError::Call { source, .. }
-            | TraceeError::Memory { source, .. } => Some(*source as i32),
+            TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
+                Some(*source as i32)
+            }
             TraceeError::Crashed { .. } => Some(libc::EFAULT),
             TraceeError::Compat { .. } => Some(2359),
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some(libc::EBUSY),
@@ -118,9 +118,7 @@ impl Classified for TraceeError {
                 Some("run as the owner of the job, or as root; a process that is not dumpable needs CAP_SYS_PTRACE".into())
             }
             TraceeError::Denied { .. } => Some("end the debugger, or use --ptraced-skip".into()),
-            TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => {
-                Some("try again in a moment".into())
-            }
+            TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
             TraceeError::Compat { .. } => Some("only 64-bit programs can be checkpointed".into()),
             TraceeError::Gone { .. }

@@ -233,8 +233,8 @@ fn is_ours(info: &[u8; 128], task: &Stopped, signal: i32) -> bool {
 fn quiet_signal(task: &Stopped) -> Result<i32, TraceeError> {
     let mut pending = 0u64;
     for shared in [false, true] {
-        let signals = ptrace::pending_signals(task.tid, shared)
-            .map_err(|e| TraceeError::request("read the pending signals", task.tid, e))?;
+        let signals =
+            ptrace::pending_signals(task.tid, shared).map_err(|e| TraceeError::request("read the pending signals", task.tid, e))?;
         for info in signals {
             let signal = i32::from_le_bytes([info[0], info[1], info[2], info[3]]);
             pending |= 1u64.checked_shl(signal.cast_unsigned().wrapping_sub(1)).unwrap_or(0);

@@ -220,10 +220,9 @@ mod test {
 
     #[test]
     fn gaps_are_what_is_not_kept() {
-        assert_eq!(gaps(vec![(0x1000, 0x2000), (0x5000, 0x6000), (0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000)]), [
-            (0, 0x1000),
-            (0x2000, 0x5000),
-            (0x6000, TASK_SIZE)
-        ]);
+        assert_eq!(
+            gaps(vec![(0x1000, 0x2000), (0x5000, 0x6000), (0xffff_ffff_ff60_0000, 0xffff_ffff_ff60_1000)]),
+            [(0, 0x1000), (0x2000, 0x5000), (0x6000, TASK_SIZE)]
+        );
     }
 }

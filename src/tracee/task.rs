@@ -44,18 +44,8 @@ impl Stopped {
     pub(super) fn new(pid: i32, tid: i32, ending: Ending) -> Result<Stopped, TraceeError> {
         let registers = ptrace::registers(tid).map_err(|e| TraceeError::request("read the registers", tid, e))?;
         let mask = ptrace::signal_mask(tid).map_err(|e| TraceeError::request("read the signal mask", tid, e))?;
-        let mut stopped = Stopped {
-            pid,
-            tid,
-            inner_pid: pid,
-            inner_tid: tid,
-            group_stop: None,
-            registers,
-            mask,
-            held: None,
-            ending,
-            released: false,
-        };
+        let mut stopped =
+            Stopped { pid, tid, inner_pid: pid, inner_tid: tid, group_stop: None, registers, mask, held: None, ending, released: false };
         if ending == Ending::Release {
             if !arch::is_64_bit(&registers) {
                 return Err(TraceeError::Compat { tid });
@@ -84,8 +74,7 @@ impl Stopped {
     pub fn become_task(&mut self, registers: user_regs_struct, xstate: &[u8], mask: u64) -> Result<(), TraceeError> {
         self.registers = registers;
         self.mask = mask;
-        ptrace::set_xstate(self.tid, xstate)
-            .map_err(|e| TraceeError::request("set the extended registers", self.tid, e))?;
+        ptrace::set_xstate(self.tid, xstate).map_err(|e| TraceeError::request("set the extended registers", self.tid, e))?;
         self.settle()
     }
 
@@ -97,10 +86,8 @@ impl Stopped {
     /// Puts the task's own mask and registers back. In this order: as long as the registers are those of a call, a task left alone
     /// comes back by itself.
     pub(super) fn settle(&self) -> Result<(), TraceeError> {
-        ptrace::set_signal_mask(self.tid, self.mask)
-            .map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
-        ptrace::set_registers(self.tid, &self.registers)
-            .map_err(|e| TraceeError::request("set the registers", self.tid, e))
+        ptrace::set_signal_mask(self.tid, self.mask).map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
+        ptrace::set_registers(self.tid, &self.registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))
     }
 
     /// Lets it go on as it is. Running on success; on failure it is gone.

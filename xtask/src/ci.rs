@@ -13,54 +13,11 @@ use crate::{Outcome, testprogs};
 /// Each step: its name and the cargo command it is.
 const STEPS: &[(&str, &[&str])] = &[
     ("format", &["fmt", "--all", "--", "--check", "-l"]),
-    (
-        "lints",
-        &[
-            "clippy",
-            "--quiet",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "--deny",
-            "warnings",
-        ],
-    ),
-    (
-        "documentation",
-        &[
-            "doc",
-            "--quiet",
-            "--workspace",
-            "--no-deps",
-            "--document-private-items",
-        ],
-    ),
-    (
-        "release build",
-        &[
-            "build",
-            "--quiet",
-            "--release",
-            "--package",
-            "reprise",
-            "--bins",
-        ],
-    ),
-    (
-        "tests",
-        &[
-            "test",
-            "--quiet",
-            "--workspace",
-            "--exclude",
-            "integration",
-            "--no-fail-fast",
-        ],
-    ),
-    (
-        "end to end",
-        &["test", "--quiet", "--package", "integration"],
-    ),
+    ("lints", &["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+    ("documentation", &["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]),
+    ("release build", &["build", "--quiet", "--release", "--package", "reprise", "--bins"]),
+    ("tests", &["test", "--quiet", "--workspace", "--exclude", "integration", "--no-fail-fast"]),
+    ("end to end", &["test", "--quiet", "--package", "integration"]),
 ];
 
 /// Test results, summed over all test programs.
@@ -83,33 +40,20 @@ pub fn run() -> Outcome {
         println!("== {name}: {}", spelled(&cargo(arguments)));
         let start = Instant::now();
         let is_good = stream(arguments, &mut count)?;
-        println!(
-            "== {name}: {} after {:.0} s",
-            if is_good { "good" } else { "FAILED" },
-            start.elapsed().as_secs_f64()
-        );
+        println!("== {name}: {} after {:.0} s", if is_good { "good" } else { "FAILED" }, start.elapsed().as_secs_f64());
         if !is_good {
             failures.push(name);
         }
     }
-    println!(
-        "{} passed, {} failed, {} skipped",
-        count.passed, count.failed, count.skipped
-    );
-    if failures.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("failed: {}", failures.join(", ")))
-    }
+    println!("{} passed, {} failed, {} skipped", count.passed, count.failed, count.skipped);
+    if failures.is_empty() { Ok(()) } else { Err(format!("failed: {}", failures.join(", "))) }
 }
 
 /// Runs one step, shows what it prints, and counts the test results in it.
 fn stream(arguments: &[&str], count: &mut Count) -> Outcome<bool> {
     let mut command = cargo(arguments);
     command.stdout(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    let mut child = command.spawn().map_err(|error| format!("cannot run cargo: {error}"))?;
     let output = child.stdout.take().expect("a pipe from cargo");
     for line in BufReader::new(output).split(b'\n') {
         let line = line.map_err(|error| format!("cannot read what cargo prints: {error}"))?;
@@ -117,23 +61,16 @@ fn stream(arguments: &[&str], count: &mut Count) -> Outcome<bool> {
         count.add(&line);
         println!("{line}");
     }
-    let status = child
-        .wait()
-        .map_err(|error| format!("cannot wait for cargo: {error}"))?;
+    let status = child.wait().map_err(|error| format!("cannot wait for cargo: {error}"))?;
     Ok(status.success())
 }
 
 impl Count {
     /// Adds a result line of cargo's test harness, or of the end-to-end suite; other lines count nothing.
     fn add(&mut self, line: &str) {
-        let results = line
-            .strip_prefix("test result:")
-            .and_then(|rest| rest.split_once(". "))
-            .map_or(line, |(_, rest)| rest);
+        let results = line.strip_prefix("test result:").and_then(|rest| rest.split_once(". ")).map_or(line, |(_, rest)| rest);
         let numbers = |word: &str| {
-            let part = results
-                .split([';', ','])
-                .find_map(|part| part.trim().strip_suffix(word));
+            let part = results.split([';', ',']).find_map(|part| part.trim().strip_suffix(word));
             part.and_then(|number| number.trim().parse().ok())
         };
         let (Some(passed), Some(failed)) = (numbers("passed"), numbers("failed")) else {
@@ -155,13 +92,6 @@ mod tests {
         count.add("test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.11s");
         count.add("10 passed, 2 failed, 5 skipped");
         count.add("test passed, whatever it was");
-        assert_eq!(
-            count,
-            Count {
-                passed: 13,
-                failed: 3,
-                skipped: 7
-            }
-        );
+        assert_eq!(count, Count { passed: 13, failed: 3, skipped: 7 });
     }
 }

@@ -34,18 +34,9 @@ const FIRST_LIFE: usize = 1_000;
 /// Builds everything and plays the scene.
 pub fn play() -> Outcome {
     println!("Building the programs …");
-    run(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--package",
-        "reprise",
-        "--bins",
-    ]))?;
+    run(&mut cargo(&["build", "--quiet", "--package", "reprise", "--bins"]))?;
     let scene = Scene::new()?;
-    println!(
-        "\nA job that computes the prime numbers below {LIMIT}, in {}:",
-        scene.dir.display()
-    );
+    println!("\nA job that computes the prime numbers below {LIMIT}, in {}:", scene.dir.display());
     let mut job = scene.start()?;
     let result = scene.checkpoint_and_restart(&mut job);
     // Neither an early return nor a failure may leave the job running.
@@ -61,25 +52,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Outcome<Scene> {
-        let dir = tempfile::Builder::new()
-            .prefix("reprise-demo-")
-            .tempdir()
-            .map_err(|error| format!("no temporary directory: {error}"))?
-            .keep();
-        fs::write(
-            dir.join("primes.sh"),
-            SCRIPT.replace("LIMIT", &LIMIT.to_string()),
-        )
-        .map_err(|error| format!("cannot write the script: {error}"))?;
-        Ok(Scene {
-            dir,
-            tools: target().join("debug"),
-        })
+        let dir =
+            tempfile::Builder::new().prefix("reprise-demo-").tempdir().map_err(|error| format!("no temporary directory: {error}"))?.keep();
+        fs::write(dir.join("primes.sh"), SCRIPT.replace("LIMIT", &LIMIT.to_string()))
+            .map_err(|error| format!("cannot write the script: {error}"))?;
+        Ok(Scene { dir, tools: target().join("debug") })
     }
 
     fn start(&self) -> Outcome<Child> {
-        let out = File::create(self.dir.join("primes"))
-            .map_err(|error| format!("cannot make the output file: {error}"))?;
+        let out = File::create(self.dir.join("primes")).map_err(|error| format!("cannot make the output file: {error}"))?;
         println!("$ cd {}", self.dir.display());
         println!("$ PATH={}:$PATH", self.tools.display());
         println!("$ sh primes.sh >primes 2>&1 &");
@@ -88,30 +69,19 @@ impl Scene {
             .arg("primes.sh")
             .current_dir(&self.dir)
             .stdin(Stdio::null())
-            .stdout(
-                out.try_clone()
-                    .map_err(|error| format!("cannot share the output file: {error}"))?,
-            )
+            .stdout(out.try_clone().map_err(|error| format!("cannot share the output file: {error}"))?)
             .stderr(out)
             .process_group(0);
-        command
-            .spawn()
-            .map_err(|error| format!("cannot start sh: {error}"))
+        command.spawn().map_err(|error| format!("cannot start sh: {error}"))
     }
 
     fn checkpoint_and_restart(&self, job: &mut Child) -> Outcome {
         self.wait_for(FIRST_LIFE)?;
         let pid = job.id().to_string();
         self.show(&["cr_checkpoint", "--kill", "-f", "primes.ctx", &pid])?;
-        let end = job
-            .wait()
-            .map_err(|error| format!("cannot wait for the job: {error}"))?;
+        let end = job.wait().map_err(|error| format!("cannot wait for the job: {error}"))?;
         let first_life = self.lines()?;
-        println!(
-            "The job is gone ({end}). It had found {} primes, the last is {}.\n",
-            first_life.len(),
-            first_life[first_life.len() - 1]
-        );
+        println!("The job is gone ({end}). It had found {} primes, the last is {}.\n", first_life.len(), first_life[first_life.len() - 1]);
         self.show(&["cr_info", "primes.ctx"])?;
         let as_root: &[&str] = &["cr_restart", "primes.ctx"];
         let as_user: &[&str] = &["cr_restart", "--no-restore-pid", "primes.ctx"];
@@ -119,42 +89,25 @@ impl Scene {
             println!("Only root may choose pids, so the job comes back under another:");
         }
         println!("The job goes on from where it was; cr_restart waits for it as a shell would:");
-        self.show(if geteuid().is_root() {
-            as_root
-        } else {
-            as_user
-        })?;
+        self.show(if geteuid().is_root() { as_root } else { as_user })?;
         self.judge(first_life.len())
     }
 
     /// Every prime, once, whichever life found it.
     fn judge(&self, first_life: usize) -> Outcome {
-        let expected: Vec<String> = (2..=LIMIT)
-            .filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0))
-            .map(|n| n.to_string())
-            .collect();
+        let expected: Vec<String> =
+            (2..=LIMIT).filter(|n| (2..*n).take_while(|d| d * d <= *n).all(|d| n % d != 0)).map(|n| n.to_string()).collect();
         let found = self.lines()?;
-        println!(
-            "$ wc -l primes\n{}\n$ tail -n 1 primes\n{}",
-            found.len(),
-            found.last().map_or("", String::as_str)
-        );
+        println!("$ wc -l primes\n{}\n$ tail -n 1 primes\n{}", found.len(), found.last().map_or("", String::as_str));
         if found != expected {
-            return Err(format!(
-                "the two lives together should have found {} primes; see {}",
-                expected.len(),
-                self.dir.display()
-            ));
+            return Err(format!("the two lives together should have found {} primes; see {}", expected.len(), self.dir.display()));
         }
         println!(
             "\nAll {} primes, each once: {first_life} from the first life, {} from the second.",
             found.len(),
             found.len() - first_life
         );
-        println!(
-            "Everything is still in {}; try the commands by hand.",
-            self.dir.display()
-        );
+        println!("Everything is still in {}; try the commands by hand.", self.dir.display());
         Ok(())
     }
 
@@ -185,7 +138,6 @@ impl Scene {
 }
 
 fn read_lines(path: &Path) -> Outcome<Vec<String>> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     Ok(text.lines().map(str::to_owned).collect())
 }

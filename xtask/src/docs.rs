@@ -41,13 +41,8 @@ pub fn stale(sources: &[Source]) -> Option<String> {
 }
 
 fn page(sources: &[Source]) -> String {
-    let heads = sources
-        .iter()
-        .filter(|source| source.is_under("src/resource"))
-        .map(Section::of);
-    let mut sections: Vec<Section> = heads
-        .filter(|section| section.missing().is_empty())
-        .collect();
+    let heads = sources.iter().filter(|source| source.is_under("src/resource")).map(Section::of);
+    let mut sections: Vec<Section> = heads.filter(|section| section.missing().is_empty()).collect();
     sections.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));
     let mut text = INTRODUCTION.to_owned();
     for section in sections {
@@ -62,60 +57,28 @@ fn page(sources: &[Source]) -> String {
 impl Section {
     /// Reads the head of a file.
     pub fn of(source: &Source) -> Section {
-        let head = source
-            .text
-            .lines()
-            .map_while(|line| line.strip_prefix("//!"));
-        let mut lines = head.map(|line| {
-            line.trim()
-                .replace("**", "")
-                .replace("[`", "`")
-                .replace("`]", "`")
-        });
+        let head = source.text.lines().map_while(|line| line.strip_prefix("//!"));
+        let mut lines = head.map(|line| line.trim().replace("**", "").replace("[`", "`").replace("`]", "`"));
         let line = lines.next().unwrap_or_default();
         let rest = lines.collect::<Vec<_>>().join(" ");
         let path = source.path.with_extension("");
-        let words: Vec<&str> = path
-            .iter()
-            .filter_map(|word| word.to_str())
-            .filter(|word| *word != "mod")
-            .collect();
+        let words: Vec<&str> = path.iter().filter_map(|word| word.to_str()).filter(|word| *word != "mod").collect();
         let name = words.last().copied().unwrap_or_default().to_owned();
-        let group = words
-            .iter()
-            .rev()
-            .nth(1)
-            .copied()
-            .unwrap_or_default()
-            .to_owned();
-        let parts = WORDS
-            .into_iter()
-            .filter_map(|word| Some((word, part(&rest, word)?)))
-            .collect();
-        Section {
-            name,
-            group,
-            line,
-            parts,
-        }
+        let group = words.iter().rev().nth(1).copied().unwrap_or_default().to_owned();
+        let parts = WORDS.into_iter().filter_map(|word| Some((word, part(&rest, word)?))).collect();
+        Section { name, group, line, parts }
     }
 
     /// Which of the three words the head leaves out.
     pub fn missing(&self) -> Vec<&'static str> {
-        WORDS
-            .into_iter()
-            .filter(|word| !self.parts.contains_key(word))
-            .collect()
+        WORDS.into_iter().filter(|word| !self.parts.contains_key(word)).collect()
     }
 }
 
 /// The text from one of the words to the next.
 fn part(text: &str, word: &str) -> Option<String> {
     let (_, rest) = text.split_once(&format!("{word}:"))?;
-    let end = WORDS
-        .iter()
-        .filter_map(|other| rest.find(&format!("{other}:")))
-        .min();
+    let end = WORDS.iter().filter_map(|other| rest.find(&format!("{other}:"))).min();
     Some(rest[..end.unwrap_or(rest.len())].trim().to_owned())
 }
 
@@ -126,10 +89,7 @@ mod tests {
     #[test]
     fn the_head_becomes_a_section() {
         let text = "//! Pipes.\n//!\n//! **Kept:** data,\n//! flags.\n//! Lost: nothing. Refused: [`x`].\n\nuse y;\n";
-        let source = Source {
-            path: "src/resource/file/pipe.rs".into(),
-            text: text.to_owned(),
-        };
+        let source = Source { path: "src/resource/file/pipe.rs".into(), text: text.to_owned() };
         let made = page(&[source]);
         assert!(made.ends_with("## pipe\n\nPipes.\n\n- **Kept:** data, flags.\n- **Lost:** nothing.\n- **Refused:** `x`.\n"), "{made}");
     }

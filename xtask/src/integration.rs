@@ -7,14 +7,7 @@ use crate::place::{cargo, run};
 
 /// Passes words on to the suite.
 pub fn run_suite(words: &[String], release: bool) -> Outcome {
-    let mut command = cargo(&[
-        "test",
-        "--quiet",
-        "--package",
-        "integration",
-        "--test",
-        "journeys",
-    ]);
+    let mut command = cargo(&["test", "--quiet", "--package", "integration", "--test", "journeys"]);
     if release {
         command.arg("--release");
     }

@@ -15,15 +15,7 @@ use std::time::SystemTime;
 use crate::Outcome;
 use crate::place::{target, workspace};
 
-const FLAGS: &[&str] = &[
-    "-std=gnu11",
-    "-O1",
-    "-g",
-    "-Wall",
-    "-Wextra",
-    "-Werror",
-    "-pthread",
-];
+const FLAGS: &[&str] = &["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"];
 const LIBRARIES: &[&str] = &["-lrt", "-ldl", "-lm"];
 /// How far down a source its `// build:` line may stand.
 const HEAD_LINES: usize = 20;
@@ -49,30 +41,19 @@ pub fn build() -> Outcome<usize> {
 fn programs(below: &str) -> Outcome<Vec<Program>> {
     let sources = workspace().join("testprogs").join(below);
     let binaries = target().join("testprogs").join(below);
-    fs::create_dir_all(&binaries)
-        .map_err(|error| format!("cannot make {}: {error}", binaries.display()))?;
-    let entries = fs::read_dir(&sources)
-        .map_err(|error| format!("cannot list {}: {error}", sources.display()))?;
+    fs::create_dir_all(&binaries).map_err(|error| format!("cannot make {}: {error}", binaries.display()))?;
+    let entries = fs::read_dir(&sources).map_err(|error| format!("cannot list {}: {error}", sources.display()))?;
     let mut sources: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     sources.retain(|path| path.extension().is_some_and(|extension| extension == "c"));
     sources.sort();
-    let program = |source: PathBuf| Program {
-        binary: binaries.join(source.file_stem().unwrap_or_default()),
-        source,
-    };
+    let program = |source: PathBuf| Program { binary: binaries.join(source.file_stem().unwrap_or_default()), source };
     Ok(sources.into_iter().map(program).collect())
 }
 
 /// Programs whose source is gone would be tested for ever.
 fn remove_strangers(programs: &[Program], below: &str) {
-    for entry in fs::read_dir(target().join("testprogs").join(below))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
-        let known = programs
-            .iter()
-            .any(|program| program.binary == entry.path());
+    for entry in fs::read_dir(target().join("testprogs").join(below)).into_iter().flatten().flatten() {
+        let known = programs.iter().any(|program| program.binary == entry.path());
         if !known && entry.path().is_file() {
             let _ = fs::remove_file(entry.path());
         }
@@ -80,16 +61,9 @@ fn remove_strangers(programs: &[Program], below: &str) {
 }
 
 fn is_stale(program: &Program) -> bool {
-    let changed = |path: &Path| {
-        fs::metadata(path)
-            .and_then(|metadata| metadata.modified())
-            .ok()
-    };
-    let header =
-        changed(&workspace().join("testprogs/journey.h")).unwrap_or(SystemTime::UNIX_EPOCH);
-    let newest = changed(&program.source)
-        .unwrap_or_else(SystemTime::now)
-        .max(header);
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let header = changed(&workspace().join("testprogs/journey.h")).unwrap_or(SystemTime::UNIX_EPOCH);
+    let newest = changed(&program.source).unwrap_or_else(SystemTime::now).max(header);
     changed(&program.binary).is_none_or(|built| built < newest)
 }
 
@@ -108,43 +82,20 @@ fn compile_all(programs: &[Program]) -> Outcome {
         }
     });
     let errors = errors.into_inner().expect("the list of errors");
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(errors.join("\n"))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(errors.join("\n")) }
 }
 
 fn compile(program: &Program) -> Outcome {
-    let text = fs::read_to_string(&program.source)
-        .map_err(|error| format!("cannot read {}: {error}", program.source.display()))?;
-    let extra = text
-        .lines()
-        .take(HEAD_LINES)
-        .filter_map(|line| line.strip_prefix("// build:"));
+    let text = fs::read_to_string(&program.source).map_err(|error| format!("cannot read {}: {error}", program.source.display()))?;
+    let extra = text.lines().take(HEAD_LINES).filter_map(|line| line.strip_prefix("// build:"));
     let mut command = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
-    command
-        .args(FLAGS)
-        .arg(&program.source)
-        .arg("-o")
-        .arg(&program.binary);
-    command
-        .args(extra.flat_map(str::split_whitespace))
-        .args(LIBRARIES);
-    let output = command.output().map_err(|error| {
-        format!(
-            "no C compiler: cannot run {}: {error}",
-            command.get_program().display()
-        )
-    })?;
+    command.args(FLAGS).arg(&program.source).arg("-o").arg(&program.binary);
+    command.args(extra.flat_map(str::split_whitespace)).args(LIBRARIES);
+    let output = command.output().map_err(|error| format!("no C compiler: cannot run {}: {error}", command.get_program().display()))?;
     if output.status.success() {
         return Ok(());
     }
     // A program of the last time must not be tested in place of this one.
     let _ = fs::remove_file(&program.binary);
-    Err(format!(
-        "{} does not compile:\n{}",
-        program.source.display(),
-        String::from_utf8_lossy(&output.stderr)
-    ))
+    Err(format!("{} does not compile:\n{}", program.source.display(), String::from_utf8_lossy(&output.stderr)))
 }

@@ -3,10 +3,5 @@
 #[test]
 fn the_tree_is_tidy() {
     let complaints = xtask::tidy::complaints();
-    assert!(
-        complaints.is_empty(),
-        "{} complaints:\n{}",
-        complaints.len(),
-        complaints.join("\n")
-    );
+    assert!(complaints.is_empty(), "{} complaints:\n{}", complaints.len(), complaints.join("\n"));
 }

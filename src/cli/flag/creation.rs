@@ -13,9 +13,7 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
             said.creation = Creation::Atomic;
             Ok(())
         })
-        .help(
-            "Write beside the target and rename over it when all is well; a failure leaves the old one alone (default)",
-        ),
+        .help("Write beside the target and rename over it when all is well; a failure leaves the old one alone (default)"),
         Flag::maybe("backup", "NAME", |said: &mut CheckpointSaid, value| {
             said.creation = Creation::Backup(value.map(PathBuf::from));
             Ok(())

@@ -22,21 +22,15 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
         Flag::switch("cwd", |said: &mut CheckpointSaid| choose(said, Place::Cwd))
             .short('c')
             .help("Write the file context.ID in the working directory (default)"),
-        Flag::value("dir", "DIR", |said: &mut CheckpointSaid, value| {
-            choose(said, Place::At(Destination::Dir(value.into())))
-        })
-        .short('d')
-        .help("Make the directory DIR and write one file context.PID a process into it"),
-        Flag::value("file", "FILE", |said: &mut CheckpointSaid, value| {
-            choose(said, Place::At(Destination::File(value.into())))
-        })
-        .short('f')
-        .help("Write FILE"),
-        Flag::value("fd", "FD", |said: &mut CheckpointSaid, value| {
-            choose(said, Place::At(Destination::Fd(descriptor(value)?)))
-        })
-        .short('F')
-        .help("Write to the open descriptor FD: a file, a pipe or a socket"),
+        Flag::value("dir", "DIR", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::Dir(value.into()))))
+            .short('d')
+            .help("Make the directory DIR and write one file context.PID a process into it"),
+        Flag::value("file", "FILE", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::File(value.into()))))
+            .short('f')
+            .help("Write FILE"),
+        Flag::value("fd", "FD", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::Fd(descriptor(value)?))))
+            .short('F')
+            .help("Write to the open descriptor FD: a file, a pipe or a socket"),
         Flag::value("mode", "OCTAL", |said: &mut CheckpointSaid, value| {
             said.mode = Some(mode(value)?);
             Ok(())
@@ -49,9 +43,7 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
 fn choose(said: &mut CheckpointSaid, place: Place) -> Outcome {
     match said.place.replace(place) {
         None => Ok(()),
-        Some(_) => {
-            Err(Refusal::value("conflicting destinations: give one of --cwd, --dir, --file and --fd, once").into())
-        }
+        Some(_) => Err(Refusal::value("conflicting destinations: give one of --cwd, --dir, --file and --fd, once").into()),
     }
 }
 
@@ -107,9 +99,7 @@ mod test {
 
     #[test]
     fn bad_descriptors_and_modes() {
-        for (line, status) in
-            [("-F x 1", 255), ("-F -1 1", 22), ("-F 3x 1", 255), ("--mode 888 1", 22), ("--mode 1000 1", 22)]
-        {
+        for (line, status) in [("-F x 1", 255), ("-F -1 1", 22), ("-F 3x 1", 255), ("--mode 888 1", 22), ("--mode 1000 1", 22)] {
             assert_eq!(checkpoint_refusal(line).0, status, "{line}");
         }
         assert_eq!(checkpoint("--mode 0640 1").mode, Some(0o640));

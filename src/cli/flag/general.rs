@@ -52,14 +52,8 @@ pub fn verbose<S: AsMut<General>>(short: Option<char>) -> Vec<Flag<S>> {
 /// `--help`, `--version` and the hidden `--man` and `--completions`.
 pub fn itself<S>(version: Option<char>) -> Vec<Flag<S>> {
     let flags = [
-        Flag::switch("help", |_: &mut S| Err(Stop::Show(Show::Help)))
-            .short('h')
-            .other_short('?')
-            .help("Print this text and exit"),
-        Flag {
-            short: version,
-            ..Flag::switch("version", |_: &mut S| Err(Stop::Show(Show::Version))).help("Print the version and exit")
-        },
+        Flag::switch("help", |_: &mut S| Err(Stop::Show(Show::Help))).short('h').other_short('?').help("Print this text and exit"),
+        Flag { short: version, ..Flag::switch("version", |_: &mut S| Err(Stop::Show(Show::Version))).help("Print the version and exit") },
         Flag::switch("man", |_: &mut S| Err(Stop::Show(Show::Man))).hidden().help("Print the manual page and exit"),
         Flag::value("completions", "SHELL", |_: &mut S, value| {
             let shell = value.to_str().and_then(|name| name.parse::<Shell>().ok());

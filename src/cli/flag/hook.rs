@@ -33,9 +33,7 @@ pub fn flags() -> Vec<Flag<RestartSaid>> {
         Flag::value("run-on-fail-perm", "CMD", |said: &mut RestartSaid, command| set(said, Class::Perm, command))
             .help("When it will never succeed: the context file is damaged"),
         Flag::value("run-on-failure", "CMD", |said: &mut RestartSaid, command| {
-            [Class::Args, Class::Temp, Class::Env, Class::Perm]
-                .into_iter()
-                .try_for_each(|class| set(said, class, command))
+            [Class::Args, Class::Temp, Class::Env, Class::Perm].into_iter().try_for_each(|class| set(said, class, command))
         })
         .help("Any of the four failures; later flags override it"),
     ];
@@ -48,8 +46,7 @@ mod test {
 
     #[test]
     fn all_four_are_set_at_once_then_one_by_one() {
-        let hooks =
-            restart("--run-on-fail-env=e --run-on-failure=all --run-on-fail-temp=t --run-on-fail-perm= c").hooks;
+        let hooks = restart("--run-on-fail-env=e --run-on-failure=all --run-on-fail-temp=t --run-on-fail-perm= c").hooks;
         assert_eq!(hooks.args.as_deref(), Some("all".as_ref()));
         assert_eq!(hooks.temp.as_deref(), Some("t".as_ref()));
         assert_eq!(hooks.env.as_deref(), Some("all".as_ref()), "said before --run-on-failure");

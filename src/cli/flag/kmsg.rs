@@ -24,8 +24,7 @@ pub fn flags<S: AsMut<Kmsg>>() -> Vec<Flag<S>> {
     let flags = [
         Flag::switch("kmsg-none", |said: &mut S| report(said, Kmsg::None)).help("Never"),
         Flag::switch("kmsg-error", |said: &mut S| report(said, Kmsg::Error)).help("When the request fails (default)"),
-        Flag::switch("kmsg-warning", |said: &mut S| report(said, Kmsg::Warning))
-            .help("Always: on success they are warnings"),
+        Flag::switch("kmsg-warning", |said: &mut S| report(said, Kmsg::Warning)).help("Always: on success they are warnings"),
     ];
     under("When messages of the engine go to stderr (the last one counts)", flags)
 }

@@ -59,17 +59,7 @@ pub enum Takes<S> {
 
 impl<S> Flag<S> {
     fn new(long: &'static str, takes: Takes<S>) -> Flag<S> {
-        Flag {
-            long,
-            short: None,
-            other_short: None,
-            aliases: &[],
-            hidden_aliases: &[],
-            hidden: false,
-            help: "",
-            heading: "Options",
-            takes,
-        }
+        Flag { long, short: None, other_short: None, aliases: &[], hidden_aliases: &[], hidden: false, help: "", heading: "Options", takes }
     }
 
     /// A flag without a value.

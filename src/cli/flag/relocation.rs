@@ -37,10 +37,7 @@ pub fn parse(value: &OsStr) -> Result<Option<Relocation>, Refusal> {
     let [old, new] = split(value)?.map(|half| without_trailing_slashes(&half));
     for half in [&old, &new] {
         if half.first() != Some(&b'/') {
-            return Err(Refusal::value(format!(
-                "Relocation paths must begin with '/': '{}' does not.",
-                OsStr::from_bytes(half).display()
-            )));
+            return Err(Refusal::value(format!("Relocation paths must begin with '/': '{}' does not.", OsStr::from_bytes(half).display())));
         }
     }
     let [old, new] = [old, new].map(|half| PathBuf::from(OsString::from_vec(half)));
@@ -65,10 +62,7 @@ fn split(value: &OsStr) -> Result<[Vec<u8>; 2], Refusal> {
         }
     }
     let refusal = |what: &str| {
-        Refusal::value(format!(
-            "Relocation '{}' contains {what}: write it as OLD=NEW, and \\= for a literal '='.",
-            value.display()
-        ))
+        Refusal::value(format!("Relocation '{}' contains {what}: write it as OLD=NEW, and \\= for a literal '='.", value.display()))
     };
     match <[Vec<u8>; 2]>::try_from(halves) {
         Ok(halves) => Ok(halves),
@@ -120,15 +114,9 @@ mod test {
             ("=/b", "Relocation paths must begin with '/': '' does not."),
             ("/a=", "Relocation paths must begin with '/': '' does not."),
             ("/a", "Relocation '/a' contains no unescaped '=': write it as OLD=NEW, and \\= for a literal '='."),
-            (
-                r"/a\=/b",
-                r"Relocation '/a\=/b' contains no unescaped '=': write it as OLD=NEW, and \= for a literal '='.",
-            ),
+            (r"/a\=/b", r"Relocation '/a\=/b' contains no unescaped '=': write it as OLD=NEW, and \= for a literal '='."),
             ("", r"Relocation '' contains no unescaped '=': write it as OLD=NEW, and \= for a literal '='."),
-            (
-                "/a=/b=/c",
-                r"Relocation '/a=/b=/c' contains multiple unescaped '=': write it as OLD=NEW, and \= for a literal '='.",
-            ),
+            ("/a=/b=/c", r"Relocation '/a=/b=/c' contains multiple unescaped '=': write it as OLD=NEW, and \= for a literal '='."),
         ] {
             assert_eq!(parse(text.as_ref()), Err(Refusal::value(message)), "{text}");
         }

@@ -25,16 +25,11 @@ pub fn flags<S: AsMut<Afterwards>>() -> Vec<Flag<S>> {
         })
         .short('S')
         .help("Signal number NUM, 1 to 64"),
-        Flag::switch("stop", |said: &mut S| send(said, Some(libc::SIGSTOP)))
-            .hidden_aliases(&["freeze", "early-stop"])
-            .help("SIGSTOP"),
+        Flag::switch("stop", |said: &mut S| send(said, Some(libc::SIGSTOP))).hidden_aliases(&["freeze", "early-stop"]).help("SIGSTOP"),
         Flag::switch("term", |said: &mut S| send(said, Some(libc::SIGTERM))).help("SIGTERM"),
-        Flag::switch("abort", |said: &mut S| send(said, Some(libc::SIGABRT)))
-            .hidden_aliases(&["early-abrt"])
-            .help("SIGABRT"),
+        Flag::switch("abort", |said: &mut S| send(said, Some(libc::SIGABRT))).hidden_aliases(&["early-abrt"]).help("SIGABRT"),
         Flag::switch("kill", |said: &mut S| send(said, Some(libc::SIGKILL))).help("SIGKILL"),
-        Flag::switch("cont", |said: &mut S| send(said, Some(libc::SIGCONT)))
-            .help("SIGCONT: also a job that was stopped runs on"),
+        Flag::switch("cont", |said: &mut S| send(said, Some(libc::SIGCONT))).help("SIGCONT: also a job that was stopped runs on"),
     ];
     under("Signal for every process afterwards (the last one counts)", flags)
 }
@@ -70,9 +65,7 @@ mod test {
 
     #[test]
     fn numbers_out_of_range_are_22_and_words_are_255() {
-        for (flags, status) in
-            [("-S 0", 22), ("-S 65", 22), ("-S -9", 22), ("-S kill", 255), ("-S 9x", 255), ("-S ", 255)]
-        {
+        for (flags, status) in [("-S 0", 22), ("-S 65", 22), ("-S -9", 22), ("-S kill", 255), ("-S 9x", 255), ("-S ", 255)] {
             assert_eq!(checkpoint_refusal(flags).0, status, "{flags}");
             assert_eq!(restart_refusal(flags).0, status, "{flags}");
         }

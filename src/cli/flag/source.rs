@@ -14,11 +14,9 @@ pub fn flags() -> Vec<Flag<RestartSaid>> {
         Flag::value("file", "FILE", |said: &mut RestartSaid, value| choose(said, Source::File(value.into())))
             .short('f')
             .help("Read FILE (as the operand does)"),
-        Flag::value("fd", "FD", |said: &mut RestartSaid, value| {
-            choose(said, Source::Fd(destination::descriptor(value)?))
-        })
-        .short('F')
-        .help("Read the open descriptor FD: a file, a pipe or a socket"),
+        Flag::value("fd", "FD", |said: &mut RestartSaid, value| choose(said, Source::Fd(destination::descriptor(value)?)))
+            .short('F')
+            .help("Read the open descriptor FD: a file, a pipe or a socket"),
     ];
     under("Where the checkpoint comes from (one at most)", flags)
 }

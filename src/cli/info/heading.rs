@@ -15,13 +15,7 @@ pub fn lines(contents: &Contents) -> Vec<String> {
     let size = if *bytes == 0 { "a stream".to_owned() } else { BinaryBytes(*bytes).to_string() };
     let mut lines = vec![
         format!("{name}: {}, {}, {size}", processes(snapshot), threads(snapshot)),
-        format!(
-            "  taken      {} on {} (Linux {}, {})",
-            time(origin.realtime_ns),
-            origin.host,
-            origin.kernel,
-            header.architecture
-        ),
+        format!("  taken      {} on {} (Linux {}, {})", time(origin.realtime_ns), origin.host, origin.kernel, header.architecture),
         format!("  asked for  {}", asked(snapshot)),
         format!("  written    by reprise {}, format {}, id {}", origin.program, header.version, hex(&header.id)),
         format!("  holds      {}", holds(snapshot)),

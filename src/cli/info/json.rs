@@ -13,9 +13,12 @@ use super::tally::{ByKind, MemoryKind, sizes};
 /// The object.
 pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {
     let header = &contents.header;
-    let memory = contents.snapshot.memories.iter().zip(&contents.tallies).map(|(memory, tally)| {
-        json!({ "bytes": by_kind(&sizes(memory)), "saved": tally.map(|tally| by_kind(&tally.saved)) })
-    });
+    let memory = contents
+        .snapshot
+        .memories
+        .iter()
+        .zip(&contents.tallies)
+        .map(|(memory, tally)| json!({ "bytes": by_kind(&sizes(memory)), "saved": tally.map(|tally| by_kind(&tally.saved)) }));
     Ok(json!({
         "ok": true,
         "file": contents.name,
@@ -38,12 +41,7 @@ pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {
 }
 
 fn by_kind(bytes: &ByKind) -> Value {
-    MemoryKind::ALL
-        .iter()
-        .zip(bytes)
-        .map(|(kind, bytes)| (kind.word().to_owned(), json!(bytes)))
-        .collect::<Map<_, _>>()
-        .into()
+    MemoryKind::ALL.iter().zip(bytes).map(|(kind, bytes)| (kind.word().to_owned(), json!(bytes))).collect::<Map<_, _>>().into()
 }
 
 /// MessagePack as JSON; digits if it is none.

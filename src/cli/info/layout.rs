@@ -4,15 +4,13 @@ use console::measure_text_width;
 use indicatif::BinaryBytes;
 
 /// Headings of columns that hold numbers; everything else stands to the left.
-const RIGHT: &[&str] =
-    &["PID", "THREADS", "MEMORY", "SAVED", "HEAP", "ANONYMOUS", "STACK", "FILES", "SHARED", "KERNEL", "TOTAL"];
+const RIGHT: &[&str] = &["PID", "THREADS", "MEMORY", "SAVED", "HEAP", "ANONYMOUS", "STACK", "FILES", "SHARED", "KERNEL", "TOTAL"];
 
 /// A table, indented by two; the last column is not padded.
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Vec<String> {
     let heading = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let rows: Vec<Vec<String>> = std::iter::once(heading).chain(rows).collect();
-    let width =
-        |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max();
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| measure_text_width(cell)).max();
     let widths: Vec<usize> = (0..headings.len()).map(|column| width(column).unwrap_or_default()).collect();
     let line = |row: &Vec<String>| {
         let cells = row.iter().zip(headings).zip(&widths).map(|((cell, heading), width)| {
@@ -40,13 +38,11 @@ mod test {
 
     #[test]
     fn columns_line_up() {
-        let rows =
-            [vec!["7".into(), "läuft".into(), "sh".into()], vec!["4242".into(), "stopped".into(), String::new()]];
+        let rows = [vec!["7".into(), "läuft".into(), "sh".into()], vec!["4242".into(), "stopped".into(), String::new()]];
         let lines = table(&["PID", "STATE", "COMMAND"], rows);
         assert_eq!(
             lines,
-            ["   PID  STATE    COMMAND", "     7  läuft    sh", "  4242  stopped"]
-                .map(|line| line.replacen("   PID", "   PID", 1))
+            ["   PID  STATE    COMMAND", "     7  läuft    sh", "  4242  stopped"].map(|line| line.replacen("   PID", "   PID", 1))
         );
     }
 

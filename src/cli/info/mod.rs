@@ -117,8 +117,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
 
 /// Tells about one file.
 fn tell(said: &InfoSaid, file: &OsStr, reporter: &mut Reporter<'_, '_>) -> u8 {
-    let result =
-        read(file, said).map_err(|error| Failure::new(Stage::Load, error).about(Subject::path(Path::new(file))));
+    let result = read(file, said).map_err(|error| Failure::new(Stage::Load, error).about(Subject::path(Path::new(file))));
     match result {
         Ok(contents) if said.general.json => match json::object(&contents) {
             Ok(object) => {
@@ -172,8 +171,7 @@ fn page(contents: &Contents) -> String {
         decisions(snapshot),
         notes(snapshot),
     ];
-    let sections: Vec<String> =
-        sections.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n")).collect();
+    let sections: Vec<String> = sections.iter().filter(|lines| !lines.is_empty()).map(|lines| lines.join("\n")).collect();
     sections.join("\n\n")
 }
 

@@ -23,14 +23,8 @@ pub enum MemoryKind {
 
 impl MemoryKind {
     /// All of them, in the order of the table.
-    pub const ALL: [MemoryKind; 6] = [
-        MemoryKind::Heap,
-        MemoryKind::Anonymous,
-        MemoryKind::Stack,
-        MemoryKind::Files,
-        MemoryKind::Shared,
-        MemoryKind::Kernel,
-    ];
+    pub const ALL: [MemoryKind; 6] =
+        [MemoryKind::Heap, MemoryKind::Anonymous, MemoryKind::Stack, MemoryKind::Files, MemoryKind::Shared, MemoryKind::Kernel];
 
     /// The word for it in JSON; in capitals the heading of its column.
     pub fn word(self) -> &'static str {
@@ -53,9 +47,7 @@ impl MemoryKind {
             Backing::Object { .. } => MemoryKind::Files,
             Backing::Anonymous if fields.start_brk <= area.start && area.start < fields.brk => MemoryKind::Heap,
             Backing::Anonymous if area.has("gd") => MemoryKind::Stack,
-            Backing::Anonymous if area.start <= fields.start_stack && fields.start_stack < area.end => {
-                MemoryKind::Stack
-            }
+            Backing::Anonymous if area.start <= fields.start_stack && fields.start_stack < area.end => MemoryKind::Stack,
             Backing::Anonymous => MemoryKind::Anonymous,
         }
     }

@@ -114,14 +114,7 @@ fn contents() -> Contents {
     };
     let tally = Tally { saved: [0x1000, 0x2000, 0x1000, 0x1000, 0, 0] };
     let verified = Some(Verified { bytes: 1_234_567, blocks: 3, page_bytes: 0x5000 });
-    Contents {
-        name: "context.42".into(),
-        bytes: 1_234_567,
-        header,
-        snapshot: Arc::new(snapshot()),
-        tallies: vec![Some(tally)],
-        verified,
-    }
+    Contents { name: "context.42".into(), bytes: 1_234_567, header, snapshot: Arc::new(snapshot()), tallies: vec![Some(tally)], verified }
 }
 
 #[test]

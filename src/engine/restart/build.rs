@@ -37,7 +37,8 @@ pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Obje
     check_limit(snapshot, limit).at(Stage::Plan)?;
     let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None };
     for (id, object) in (0..).zip(&snapshot.objects) {
-        let made = make(snapshot, plan, (id, object), notes).at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
+        let made =
+            make(snapshot, plan, (id, object), notes).at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
         objects.built.push(made);
     }
     for description in &snapshot.descriptions {

@@ -66,10 +66,9 @@ impl Classified for PlanError {
         Some(match self {
             PlanError::IdTaken { .. } => libc::EBUSY,
             PlanError::IdForbidden => libc::EPERM,
-            PlanError::Lineage { .. }
-            | PlanError::Inconsistent { .. }
-            | PlanError::OnePart { .. }
-            | PlanError::Parts { .. } => libc::EINVAL,
+            PlanError::Lineage { .. } | PlanError::Inconsistent { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } => {
+                libc::EINVAL
+            }
             PlanError::Machine { .. } => CR_EBADARCH,
             PlanError::Descriptors { .. } => libc::EMFILE,
             PlanError::NoStandard { .. } => libc::EBADF,
@@ -100,7 +99,9 @@ impl Classified for PlanError {
             PlanError::IdTaken { .. } => Some("wait until it is free, or restart with new ids: --no-restore-pid".into()),
             PlanError::IdForbidden => Some("run as root, or restart with new ids: --no-restore-pid".into()),
             PlanError::Lineage { .. } => Some("leave out --restore-sid and --restore-pgid".into()),
-            PlanError::Machine { .. } => Some("restart on a machine with the same kernel and a processor that has the same features".into()),
+            PlanError::Machine { .. } => {
+                Some("restart on a machine with the same kernel and a processor that has the same features".into())
+            }
             PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
             PlanError::Open { .. } => Some("check the name of the context file".into()),

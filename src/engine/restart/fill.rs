@@ -88,7 +88,9 @@ impl<'a> Fill<'a> {
         let before: &[Area] = from.map_or(&[], |(parent, _)| &self.snapshot.memories[parent as usize].areas);
         let inherited: Vec<&Area> = areas.iter().filter(|area| before.iter().any(|have| inherits(area, have))).collect();
         let mut batch = Batch::new();
-        for area in before.iter().filter(|have| !inherited.iter().any(|area| inherits(area, have)) && !matches!(have.backing, Backing::Special(_))) {
+        for area in
+            before.iter().filter(|have| !inherited.iter().any(|area| inherits(area, have)) && !matches!(have.backing, Backing::Special(_)))
+        {
             batch.call("unmap memory", libc::SYS_munmap, [area.start.into(), area.bytes().into()]);
         }
         place_special(areas, raised, plan, &mut batch).at(Stage::Fill)?;
@@ -98,15 +100,13 @@ impl<'a> Fill<'a> {
         scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
 
         let ranges: PageRuns = inherited.iter().map(|area| (area.start, area.end)).collect();
-        let private_files: PageRuns =
-            areas.iter().filter(|area| !area.shared && matches!(area.backing, Backing::Object { .. })).map(|area| (area.start, area.end)).collect();
-        let sink = Sink::Memory {
-            pid: raised.pid,
-            shift: 0,
-            parent: from.map(|(_, pid)| pid),
-            inherited: &ranges,
-            private_files: &private_files,
-        };
+        let private_files: PageRuns = areas
+            .iter()
+            .filter(|area| !area.shared && matches!(area.backing, Backing::Object { .. }))
+            .map(|area| (area.start, area.end))
+            .collect();
+        let sink =
+            Sink::Memory { pid: raised.pid, shift: 0, parent: from.map(|(_, pid)| pid), inherited: &ranges, private_files: &private_files };
         let had = self.space(Space::Memory(id), Some(&sink))?;
         if let Some((parent, _)) = from {
             let mut batch = Batch::new();
@@ -297,8 +297,12 @@ fn put(block: &Block, data: &[u8], sink: &Sink<'_>) -> Result<(), KindError> {
             Ok(())
         }
         Sink::Memory { pid, shift, parent, inherited, private_files } => {
-            let data_runs: Vec<(u64, usize)> =
-                block.runs.iter().filter(|run| run.kind == RunKind::Data).map(|run| (run.page * PAGE + shift, bytes_of(run.count))).collect();
+            let data_runs: Vec<(u64, usize)> = block
+                .runs
+                .iter()
+                .filter(|run| run.kind == RunKind::Data)
+                .map(|run| (run.page * PAGE + shift, bytes_of(run.count)))
+                .collect();
             if procvm::write_many(*pid, &data_runs, data) != Ok(data.len()) {
                 let mut rest = data;
                 for (address, bytes) in data_runs {
@@ -335,7 +339,8 @@ fn bytes_of(pages: u32) -> usize {
 
 fn duplicate(fd: &impl AsFd) -> Result<File, KindError> {
     let copy = fd.as_fd().try_clone_to_owned();
-    copy.map(File::from).map_err(|error| KindError::host("duplicate a descriptor", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+    copy.map(File::from)
+        .map_err(|error| KindError::host("duplicate a descriptor", Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
 }
 
 #[cfg(test)]

@@ -72,7 +72,8 @@ fn open_file(path: &Path) -> Result<Reader, Failure> {
 
 /// Opens all parts in a directory; they must be of one job, and complete.
 fn open_directory(path: &Path) -> Result<Pages, Failure> {
-    let entries = std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
+    let entries =
+        std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
     let mut found: Vec<(Part, Reader)> = Vec::new();
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
         let reader = open_file(&entry.path()).map_err(|failure| failure.about(crate::error::Subject::path(entry.path())))?;

@@ -67,9 +67,11 @@ impl Job {
 
 /// Makes all processes and threads, with their memory filled. Nobody runs yet.
 pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
-    let filtered = snapshot.processes.iter().flat_map(|process| &process.threads).any(|thread| {
-        thread.records.iter().any(|record| record.kind == "seccomp")
-    });
+    let filtered = snapshot
+        .processes
+        .iter()
+        .flat_map(|process| &process.threads)
+        .any(|thread| thread.records.iter().any(|record| record.kind == "seccomp"));
     let (mut seed, scratch) = first_stub(snapshot, plan, filtered).at(Stage::Raise)?;
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
     park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
@@ -109,7 +111,10 @@ fn shared(snapshot: &Snapshot, index: usize, maker: usize, pick: fn(&Process) ->
 /// Makes the first stub. An id of the job that it gets by chance is given back.
 fn first_stub(snapshot: &Snapshot, plan: &Plan, suspend_seccomp: bool) -> Result<(Stopped, Scratch), TraceeError> {
     let wanted = |pid: i32| {
-        plan.restore_pid && snapshot.processes.iter().any(|saved| saved.pid == pid || saved.pgid == pid || saved.sid == pid || saved.threads.iter().any(|thread| thread.tid == pid))
+        plan.restore_pid
+            && snapshot.processes.iter().any(|saved| {
+                saved.pid == pid || saved.pgid == pid || saved.sid == pid || saved.threads.iter().any(|thread| thread.tid == pid)
+            })
     };
     let mut unlucky = Vec::new();
     let found = loop {
@@ -236,7 +241,8 @@ impl Raising<'_> {
             });
         }
         // The session's leader has ended: a placeholder with its id makes the session, and the process in it.
-        let placeholder = Birth { pid: Some(saved.sid), share_memory: false, share_handlers: false, share_table: false, share_fs: false, ..birth };
+        let placeholder =
+            Birth { pid: Some(saved.sid), share_memory: false, share_handlers: false, share_table: false, share_fs: false, ..birth };
         let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(taken)?;
         become_leader(&mut placeholder, scratch)?;
         let made = stub::spawn(&mut placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
@@ -295,8 +301,7 @@ impl Raising<'_> {
 
     fn threads(&mut self) -> Result<(), Failure> {
         for (raised, saved) in self.processes.iter_mut().zip(&self.snapshot.processes) {
-            let ids: Vec<Option<i32>> =
-                saved.threads.iter().skip(1).map(|thread| self.plan.restore_pid.then_some(thread.tid)).collect();
+            let ids: Vec<Option<i32>> = saved.threads.iter().skip(1).map(|thread| self.plan.restore_pid.then_some(thread.tid)).collect();
             if !ids.is_empty() {
                 let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
                 let made = stub::spawn_threads(&mut raised.threads[0], self.scratch, &ids);

@@ -36,7 +36,8 @@ pub fn arrange(places: &[Place]) -> Vec<Move> {
     let mut free = 0;
     for place in places {
         let in_the_way = place.source != place.target && targets.contains(&place.source);
-        let serves_itself = places.binary_search_by_key(&place.source, |other| other.target).is_ok_and(|at| places[at].source == place.source);
+        let serves_itself =
+            places.binary_search_by_key(&place.source, |other| other.target).is_ok_and(|at| places[at].source == place.source);
         if in_the_way && !serves_itself && !now.contains_key(&place.source) {
             while targets.contains(&free) || sources.contains(&free) {
                 free += 1;
@@ -78,8 +79,7 @@ mod test {
 
     /// Plays the moves on a table of labels.
     fn play(places: &[(i32, i32)]) -> BTreeMap<i32, i32> {
-        let places: Vec<Place> =
-            places.iter().map(|&(target, source)| Place { target, source, cloexec: false }).collect();
+        let places: Vec<Place> = places.iter().map(|&(target, source)| Place { target, source, cloexec: false }).collect();
         let mut table: BTreeMap<i32, i32> = places.iter().map(|place| (place.source, place.source)).collect();
         for step in arrange(&places) {
             match step {
@@ -112,10 +112,9 @@ mod test {
     #[test]
     fn everything_else_is_closed() {
         let moves = arrange(&[Place { target: 2, source: 2, cloexec: true }]);
-        assert_eq!(moves, [
-            Move::Keep { fd: 2, cloexec: true },
-            Move::Close { first: 0, last: 1 },
-            Move::Close { first: 3, last: u32::MAX }
-        ]);
+        assert_eq!(
+            moves,
+            [Move::Keep { fd: 2, cloexec: true }, Move::Close { first: 0, last: 1 }, Move::Close { first: 3, last: u32::MAX }]
+        );
     }
 }

@@ -37,8 +37,8 @@ pub fn describe(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Conte
     let mut objects: Vec<(&dyn AnyFileKind, Vec<usize>)> = Vec::new();
     let mut by_identity: HashMap<(&'static str, Identity), usize> = HashMap::new();
     for (index, probe) in probes.iter().enumerate() {
-        let kind = claim(probe).at(Stage::Capture)
-            .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?;
+        let kind =
+            claim(probe).at(Stage::Capture).map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?;
         let identity = kind.identity(probe);
         let fresh = identity == Identity::Description;
         let known = by_identity.get(&(kind.tag().kind, identity.clone())).copied().filter(|_| !fresh);
@@ -49,8 +49,11 @@ pub fn describe(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Conte
         });
         objects[object].1.push(index);
         let object = ObjectId::try_from(object).unwrap_or(ObjectId::MAX);
-        snapshot.descriptions.push(description(probe, object).at(Stage::Capture)
-            .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?);
+        snapshot.descriptions.push(
+            description(probe, object)
+                .at(Stage::Capture)
+                .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?,
+        );
     }
     let mut known = Known::new();
     for (kind, members) in objects {
@@ -90,10 +93,11 @@ pub fn capture(
 
 /// The kind that claims a probe.
 pub fn claim(probe: &Probe<'_>) -> Result<&'static dyn AnyFileKind, KindError> {
-    FILE_KINDS.iter().copied().find(|kind| kind.claims(probe)).ok_or_else(|| KindError::Unsupported {
-        what: file::describe(probe),
-        remedy: "close it before the checkpoint".into(),
-    })
+    FILE_KINDS
+        .iter()
+        .copied()
+        .find(|kind| kind.claims(probe))
+        .ok_or_else(|| KindError::Unsupported { what: file::describe(probe), remedy: "close it before the checkpoint".into() })
 }
 
 fn probe<'a>(found: &'a Found, seen: &'a [Seen]) -> Probe<'a> {
@@ -126,7 +130,8 @@ fn tables(seen: &[Seen]) -> Result<(Vec<Table>, Vec<Found>), Failure> {
             let info = one.dir.fdinfo(fd).map_err(about)?;
             let cloexec = info.cloexec();
             let last = all.last().filter(|last| last.seen == index).map(|last| last.fd);
-            let same = last.is_some_and(|last| process::compare_descriptions((one.dir.pid(), last), (one.dir.pid(), fd)).is_ok_and(|o| o.is_eq()));
+            let same =
+                last.is_some_and(|last| process::compare_descriptions((one.dir.pid(), last), (one.dir.pid(), fd)).is_ok_and(|o| o.is_eq()));
             if !same {
                 let link: OsString = one.dir.link(&format!("fd/{fd}")).map_err(about)?;
                 let stat = one.dir.stat_link(&format!("fd/{fd}")).map_err(about)?;

@@ -37,7 +37,8 @@ pub fn describe(
         let mut memory = Memory { exe, auxv: one.dir.read("auxv").at(Stage::Survey).map_err(about)?, ..Memory::default() };
         let mut ranges = Vec::new();
         let pagemap = one.dir.open_file("pagemap", false).at(Stage::Survey).map_err(about)?;
-        for ((mut area, mapped), entry) in areas(one.pid, &one.maps).at(Stage::Capture).map_err(about)?.into_iter().zip(mapped_entries(one)) {
+        for ((mut area, mapped), entry) in areas(one.pid, &one.maps).at(Stage::Capture).map_err(about)?.into_iter().zip(mapped_entries(one))
+        {
             let pages = contents(&pagemap, &area).at(Stage::Survey).map_err(about)?;
             area.guards = pages.guards;
             ranges.extend(pages.saved);

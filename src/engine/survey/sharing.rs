@@ -39,7 +39,8 @@ fn earlier(groups: &[Option<usize>]) -> Vec<Option<u32>> {
 pub fn check_threads(frozen: &FrozenProcess) -> Result<(), KindError> {
     let Some((first, others)) = frozen.threads.split_first() else { return Ok(()) };
     for thread in others {
-        let differs = |order: Result<Ordering, Errno>| order.map(Ordering::is_ne).map_err(|errno| KindError::host("compare threads", errno));
+        let differs =
+            |order: Result<Ordering, Errno>| order.map(Ordering::is_ne).map_err(|errno| KindError::host("compare threads", errno));
         let what = if differs(process::compare_tables(first.tid, thread.tid))? {
             "descriptor table"
         } else if differs(process::compare_fs(first.tid, thread.tid))? {
@@ -56,10 +57,7 @@ pub fn check_threads(frozen: &FrozenProcess) -> Result<(), KindError> {
 }
 
 /// For every process the position of the first one that shares with it (often itself); `None` for zombies.
-pub fn groups(
-    seen: &[Seen],
-    compare: impl Fn(i32, i32) -> Result<Ordering, Errno>,
-) -> Result<Vec<Option<usize>>, Failure> {
+pub fn groups(seen: &[Seen], compare: impl Fn(i32, i32) -> Result<Ordering, Errno>) -> Result<Vec<Option<usize>>, Failure> {
     let task = |index: usize| seen[index].dir.pid();
     let mut order: Vec<usize> = (0..seen.len()).filter(|index| !seen[*index].zombie).collect();
     let mut failure = None;

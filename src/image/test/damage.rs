@@ -103,8 +103,7 @@ fn blocks_exchanged_doubled_or_left_out_are_noticed() {
     let whole = image(&sample(), &twins);
     let find = |magic: &[u8]| whole.chunks(4096).position(|page| page.starts_with(magic)).unwrap() * 4096;
     let (first, index) = (find(b"RprBlock"), find(b"RprIndex"));
-    let (before, one, two, after) =
-        (&whole[..first], &whole[first..first + 8192], &whole[first + 8192..index], &whole[index..]);
+    let (before, one, two, after) = (&whole[..first], &whole[first..first + 8192], &whole[first + 8192..index], &whole[index..]);
     assert_refused(&[before, two, one, after].concat(), || "exchanged".into());
     assert_refused(&[before, one, one, after].concat(), || "doubled".into());
     assert_refused(&[before, one, after].concat(), || "left out".into());

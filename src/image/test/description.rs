@@ -30,16 +30,10 @@ fn references_stay_within_bounds() {
     assert_eq!(refusal(|s| s.processes[1].table = Some(9)), "process 101 refers to table 9 of 2");
     assert_eq!(refusal(|s| s.memories[0].exe = Some(2)), "memory 0 refers to object 2 of 2");
     assert_eq!(refusal(|s| s.descriptions[1].object = 5), "description 1 refers to object 5 of 2");
-    assert_eq!(
-        refusal(|s| s.tables[1].descriptors[0].description = 2),
-        "descriptor 1 of table 1 refers to description 2 of 2"
-    );
+    assert_eq!(refusal(|s| s.tables[1].descriptors[0].description = 2), "descriptor 1 of table 1 refers to description 2 of 2");
     let mapped = |s: &mut Snapshot| s.memories[0].areas[0].backing = Backing::Object { object: 7, offset: 0 };
     assert_eq!(refusal(mapped), "the area 1000-400000 of memory 0 refers to object 7 of 2");
-    assert_eq!(
-        refusal(|s| s.objects[0].content_bytes = u64::MAX),
-        format!("object 0 has {} bytes of contents", u64::MAX)
-    );
+    assert_eq!(refusal(|s| s.objects[0].content_bytes = u64::MAX), format!("object 0 has {} bytes of contents", u64::MAX));
 }
 
 #[test]

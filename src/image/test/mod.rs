@@ -21,8 +21,7 @@ fn file_of(bytes: &[u8]) -> File {
 /// A job of a parent with two threads, its forked child, and a zombie; two memories, one table each, a pipe and a deleted file.
 fn sample() -> Snapshot {
     let record = |kind: &str| Record { kind: kind.into(), version: 1, state: vec![0x80] };
-    let object =
-        |kind: &str, path: &str, content_bytes| Object { record: record(kind), path: path.into(), content_bytes };
+    let object = |kind: &str, path: &str, content_bytes| Object { record: record(kind), path: path.into(), content_bytes };
     let descriptor = |fd, description| Descriptor { fd, cloexec: fd == 3, description };
     let mut child = process(101, 100, State::Stopped(19));
     child.memory = Some(1);
@@ -39,10 +38,7 @@ fn sample() -> Snapshot {
         ids: vec![100],
         processes: vec![parent, child, zombie],
         memories: vec![memory(None), memory(Some(0))],
-        tables: vec![
-            Table { descriptors: vec![descriptor(0, 0), descriptor(3, 1)] },
-            Table { descriptors: vec![descriptor(1, 1)] },
-        ],
+        tables: vec![Table { descriptors: vec![descriptor(0, 0), descriptor(3, 1)] }, Table { descriptors: vec![descriptor(1, 1)] }],
         descriptions: vec![description(0), description(1)],
         objects: vec![object("pipe", "pipe:[7]", 0), object("regular", "/tmp/gone (deleted)", 10_000)],
         decisions: vec![Decision { about: "/tmp/gone".into(), verdict: "save".into(), by: "default".into() }],
@@ -116,9 +112,7 @@ fn put(space: Space, runs: &[(u64, u32, RunKind)]) -> Put {
     let mut data = Vec::new();
     for run in runs.iter().filter(|run| run.kind == RunKind::Data) {
         for page in run.page..run.page + u64::from(run.count) {
-            data.extend(
-                (0..512).flat_map(|word: u64| (page * 1_000_003 + word * word + space_salt(space)).to_le_bytes()),
-            );
+            data.extend((0..512).flat_map(|word: u64| (page * 1_000_003 + word * word + space_salt(space)).to_le_bytes()));
         }
     }
     Put { space, runs, data }

@@ -26,9 +26,7 @@ fn a_file_is_read_in_order_and_by_entry() {
     let mut reader = Reader::open(file_of(&image)).unwrap();
     assert!(reader.is_seekable());
     let mut data = Vec::new();
-    for (space, numbers) in
-        [(Space::Object(1), &[3][..]), (Space::Memory(0), &[0, 1]), (Space::Memory(1), &[2]), (Space::Object(0), &[])]
-    {
+    for (space, numbers) in [(Space::Object(1), &[3][..]), (Space::Memory(0), &[0, 1]), (Space::Memory(1), &[2]), (Space::Object(0), &[])] {
         let entries = reader.blocks_of(space);
         assert_eq!(entries.len(), numbers.len());
         for (entry, number) in entries.iter().zip(numbers) {
@@ -75,8 +73,7 @@ fn a_pipe_carries_the_same_bytes_both_ways() {
 
 #[test]
 fn several_threads_write_one_file_or_one_pipe() {
-    let blocks: Vec<Put> =
-        (0..40).map(|n| put(Space::Memory(n % 2), &[(10_000 * u64::from(n), 20 + n, RunKind::Data)])).collect();
+    let blocks: Vec<Put> = (0..40).map(|n| put(Space::Memory(n % 2), &[(10_000 * u64::from(n), 20 + n, RunKind::Data)])).collect();
     let write = |file: File| {
         let writer = Writer::begin(file, &sample()).unwrap();
         thread::scope(|scope| {
@@ -108,9 +105,7 @@ fn an_open_file_is_used_as_it_stands() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("context");
     // (what was there, opened to append, position; what stands before the image)
-    for (before, append, position, kept) in
-        [(0, false, 0, 0), (999_999, false, 0, 0), (50, true, 0, 50), (50, false, 20, 20)]
-    {
+    for (before, append, position, kept) in [(0, false, 0, 0), (999_999, false, 0, 0), (50, true, 0, 50), (50, false, 20, 20)] {
         std::fs::write(&path, vec![b'x'; before]).unwrap();
         let mut file = OpenOptions::new().read(true).write(!append).append(append).open(&path).unwrap();
         file.seek(SeekFrom::Start(position)).unwrap();
@@ -132,8 +127,7 @@ fn a_job_without_pages_and_one_of_a_million_descriptors() {
     let mut snapshot = sample();
     let (_, blocks) = read_all(file_of(&image(&snapshot, &[]))).unwrap();
     assert!(blocks.is_empty());
-    snapshot.tables[0].descriptors =
-        (0..1_000_000).map(|fd| Descriptor { fd, cloexec: false, description: 0 }).collect();
+    snapshot.tables[0].descriptors = (0..1_000_000).map(|fd| Descriptor { fd, cloexec: false, description: 0 }).collect();
     let (found, _) = through_pipe(&image(&snapshot, &[]), read_all).unwrap();
     assert_eq!(found.tables[0].descriptors.len(), 1_000_000);
 }

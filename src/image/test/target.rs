@@ -48,8 +48,7 @@ fn each_policy_succeeds_and_fails_as_the_manual_says() {
             let target = Target::open(&path, &creation, 0o640).unwrap();
             write_new(&target);
             for entry in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
-                let private =
-                    fs::read_to_string(entry.path()).unwrap() != "new" || entry.metadata().unwrap().mode() & 0o77 == 0;
+                let private = fs::read_to_string(entry.path()).unwrap() != "new" || entry.metadata().unwrap().mode() & 0o77 == 0;
                 assert!(private, "{creation:?}: {:?} can be read by others", entry.path());
             }
             let expected = if succeeds {
@@ -101,12 +100,7 @@ fn refusals_have_the_messages_of_the_manual() {
     fs::create_dir(at("dir")).unwrap();
     nix::unistd::mkfifo(&at("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     for (name, creation, errno, text) in [
-        (
-            "dir",
-            Creation::Atomic,
-            libc::EISDIR,
-            "File '#' is a directory: use the '--dir' flag to write context files into a directory",
-        ),
+        ("dir", Creation::Atomic, libc::EISDIR, "File '#' is a directory: use the '--dir' flag to write context files into a directory"),
         ("file", Creation::NoClobber, libc::EEXIST, "Unable to open file '#': File exists"),
         ("no/file", Creation::Atomic, libc::ENOENT, "Unable to open file '#': No such file or directory"),
         ("no/file", Creation::Clobber, libc::ENOENT, "Unable to open file '#': No such file or directory"),

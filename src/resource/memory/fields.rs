@@ -56,8 +56,19 @@ fn arguments(fields: &MmFields, auxv: &[u8], exe_fd: u32, batch: &mut Batch) -> 
     let f = fields;
     let auxv_bytes = u32::try_from(auxv.len()).unwrap_or(0);
     let words = [
-        f.start_code, f.end_code, f.start_data, f.end_data, f.start_brk, f.brk, f.start_stack, f.arg_start, f.arg_end,
-        f.env_start, f.env_end, 0, u64::from(auxv_bytes) | u64::from(exe_fd) << 32,
+        f.start_code,
+        f.end_code,
+        f.start_data,
+        f.end_data,
+        f.start_brk,
+        f.brk,
+        f.start_stack,
+        f.arg_start,
+        f.arg_end,
+        f.env_start,
+        f.env_end,
+        0,
+        u64::from(auxv_bytes) | u64::from(exe_fd) << 32,
     ];
     let map = batch.words(&words);
     let auxv = batch.bytes(auxv);

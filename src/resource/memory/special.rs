@@ -83,12 +83,10 @@ mod test {
         let now = [at("[vvar]", 0x1000, 0x3000), at("[vdso]", 0x3000, 0x5000)];
         let saved = [at("[vvar]", 0x2000, 0x4000), at("[vdso]", 0x4000, 0x6000)];
         let (steps, unmapped) = moves(&now, &saved, 0x10000).unwrap();
-        assert_eq!(steps.iter().map(|step| (step.from, step.to)).collect::<Vec<_>>(), [
-            (0x1000, 0x10000),
-            (0x3000, 0x12000),
-            (0x10000, 0x2000),
-            (0x12000, 0x4000),
-        ]);
+        assert_eq!(
+            steps.iter().map(|step| (step.from, step.to)).collect::<Vec<_>>(),
+            [(0x1000, 0x10000), (0x3000, 0x12000), (0x10000, 0x2000), (0x12000, 0x4000),]
+        );
         assert!(unmapped.is_empty());
     }
 

@@ -33,47 +33,24 @@ impl TaskKind for Affinity {
     const TAG: Tag = Tag::new("affinity", 1);
     const STEP: Step = Step::Scheduling;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<AffinityV1>, KindError> {
-        let mut mask = process::affinity(probe.tid).map_err(|errno| {
-            KindError::host(
-                format!("read the processors of thread {}", probe.tid),
-                errno,
-            )
-        })?;
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<AffinityV1>, KindError> {
+        let mut mask =
+            process::affinity(probe.tid).map_err(|errno| KindError::host(format!("read the processors of thread {}", probe.tid), errno))?;
         while mask.last() == Some(&0) {
             mask.pop();
         }
         // Processors usually have the numbers from 0 on; only a set of that form can be the whole machine.
         let is_everywhere = is_prefix(&mask) && mask == online();
-        Ok(known(AffinityV1 {
-            mask,
-            is_everywhere,
-        }))
+        Ok(known(AffinityV1 { mask, is_everywhere }))
     }
 
-    fn apply(
-        &self,
-        state: &AffinityV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &AffinityV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let everywhere = [0xff; MASK_BYTES];
-        let mask = if state.is_everywhere {
-            &everywhere[..]
-        } else {
-            &state.mask
-        };
+        let mask = if state.is_everywhere { &everywhere[..] } else { &state.mask };
         let mut padded = mask.to_vec();
         padded.resize(padded.len().next_multiple_of(8), 0);
         let room = batch.bytes(&padded);
-        batch.attempt(
-            libc::SYS_sched_setaffinity,
-            [0.into(), room.bytes.into(), room.into()],
-        );
+        batch.attempt(libc::SYS_sched_setaffinity, [0.into(), room.bytes.into(), room.into()]);
         if !state.is_everywhere {
             let online = online();
             if !online.is_empty() && mask.iter().zip(&online).all(|(a, b)| a & b == 0) {
@@ -94,8 +71,7 @@ fn is_prefix(mask: &[u8]) -> bool {
 
 /// The processors that the machine has now, empty when that cannot be read.
 fn online() -> Vec<u8> {
-    parse_list(&std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default())
-        .unwrap_or_default()
+    parse_list(&std::fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default()).unwrap_or_default()
 }
 
 /// The kernel's list format, for example `0-3,8` (cpuset(7)).
@@ -121,27 +97,18 @@ mod test {
 
     #[test]
     fn lists_of_processors_become_masks() {
-        for (text, mask) in [
-            ("0-1\n", Some(vec![3])),
-            ("0-3,8", Some(vec![0xf, 1])),
-            ("0-7,9-10", Some(vec![0xff, 6])),
-            ("", None),
-            ("0-", None),
-        ] {
+        for (text, mask) in
+            [("0-1\n", Some(vec![3])), ("0-3,8", Some(vec![0xf, 1])), ("0-7,9-10", Some(vec![0xff, 6])), ("", None), ("0-", None)]
+        {
             assert_eq!(parse_list(text), mask, "{text:?}");
         }
     }
 
     #[test]
     fn the_whole_machine_is_a_run_from_the_first_processor() {
-        for (mask, is) in [
-            (vec![3], true),
-            (vec![0xff, 1], true),
-            (vec![2], false),
-            (vec![0xfe, 1], false),
-            (vec![0xff], true),
-            (vec![], false),
-        ] {
+        for (mask, is) in
+            [(vec![3], true), (vec![0xff, 1], true), (vec![2], false), (vec![0xfe, 1], false), (vec![0xff], true), (vec![], false)]
+        {
             assert_eq!(is_prefix(&mask), is, "{mask:x?}");
         }
     }
@@ -150,47 +117,18 @@ mod test {
     fn a_thread_bound_to_missing_processors_runs_on_any() {
         let mut mask = vec![0; 1000];
         mask[999] = 1;
-        let (batch, warnings) = bench::apply(
-            &Affinity,
-            &AffinityV1 {
-                mask,
-                is_everywhere: false,
-            },
-        );
+        let (batch, warnings) = bench::apply(&Affinity, &AffinityV1 { mask, is_everywhere: false });
         assert_eq!((batch.len(), warnings.len()), (1, 1));
-        let (_, warnings) = bench::apply(
-            &Affinity,
-            &AffinityV1 {
-                mask: vec![1],
-                is_everywhere: false,
-            },
-        );
+        let (_, warnings) = bench::apply(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: false });
         assert_eq!(warnings, [""; 0]);
     }
 
     #[test]
     fn a_bound_thread_stays_bound_and_another_does_not() {
-        bench::round_trip(
-            &Affinity,
-            &AffinityV1 {
-                mask: vec![1],
-                is_everywhere: online() == [1],
-            },
-        );
+        bench::round_trip(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: online() == [1] });
         let mut child = bench::Child::new();
         let before = child.capture(&Affinity).unwrap();
-        child
-            .apply(
-                &Affinity,
-                &AffinityV1 {
-                    mask: vec![1],
-                    is_everywhere: true,
-                },
-            )
-            .unwrap();
-        assert_eq!(
-            child.capture(&Affinity).unwrap().is_everywhere,
-            before.is_everywhere
-        );
+        child.apply(&Affinity, &AffinityV1 { mask: vec![1], is_everywhere: true }).unwrap();
+        assert_eq!(child.capture(&Affinity).unwrap().is_everywhere, before.is_everywhere);
     }
 }

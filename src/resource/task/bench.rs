@@ -23,11 +23,7 @@ fn same_path(path: &Path) -> PathBuf {
 /// Plans a state; returns the warnings.
 pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
     let snapshot = empty_job();
-    let mut cx = Plan {
-        snapshot: &snapshot,
-        path: &same_path,
-        warnings: Vec::new(),
-    };
+    let mut cx = Plan { snapshot: &snapshot, path: &same_path, warnings: Vec::new() };
     kind.plan(state, &mut cx)?;
     Ok(cx.warnings)
 }
@@ -36,15 +32,8 @@ pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, Kind
 pub fn apply<K: TaskKind>(kind: &K, state: &K::State) -> (Batch, Vec<String>) {
     let snapshot = empty_job();
     let mut batch = Batch::new();
-    let mut cx = Bind {
-        snapshot: &snapshot,
-        pid: 4242,
-        tid: 4343,
-        id: &|id| id + 1000,
-        path: &same_path,
-        same_ids: false,
-        warnings: Vec::new(),
-    };
+    let mut cx =
+        Bind { snapshot: &snapshot, pid: 4242, tid: 4343, id: &|id| id + 1000, path: &same_path, same_ids: false, warnings: Vec::new() };
     kind.apply(state, &mut cx, &mut batch).unwrap();
     (batch, cx.warnings)
 }
@@ -62,40 +51,23 @@ impl Child {
     pub fn new() -> Child {
         let pid = process::fork_paused().unwrap();
         let mut frozen = freeze(Deadline::after(None), || Ok::<_, TraceeError>(vec![pid])).unwrap();
-        let scratch =
-            Scratch::plant(&mut frozen.processes[0].threads[0], 1, Scratch::LARGE, None).unwrap();
-        Child {
-            pid,
-            frozen,
-            scratch,
-        }
+        let scratch = Scratch::plant(&mut frozen.processes[0].threads[0], 1, Scratch::LARGE, None).unwrap();
+        Child { pid, frozen, scratch }
     }
 
     /// Reads a kind's state from it.
     pub fn capture<K: TaskKind>(&mut self, kind: &K) -> Result<K::State, KindError> {
         let dir = ProcDir::open(self.pid)?;
         let status = dir.status()?;
-        let probe = TaskProbe {
-            pid: self.pid,
-            tid: self.pid,
-            dir: &dir,
-            status: &status,
-            mask: 0,
-        };
+        let probe = TaskProbe { pid: self.pid, tid: self.pid, dir: &dir, status: &status, mask: 0 };
         let mut ask = Batch::new();
         let later = kind.capture(&probe, &mut ask)?;
-        let answers = self
-            .scratch
-            .run(&mut self.frozen.processes[0].threads[0], &ask)?;
+        let answers = self.scratch.run(&mut self.frozen.processes[0].threads[0], &ask)?;
         later(&answers)
     }
 
     /// Puts a state into it; returns the warnings.
-    pub fn apply<K: TaskKind>(
-        &mut self,
-        kind: &K,
-        state: &K::State,
-    ) -> Result<Vec<String>, KindError> {
+    pub fn apply<K: TaskKind>(&mut self, kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
         let snapshot = empty_job();
         let mut batch = Batch::new();
         let mut cx = Bind {
@@ -108,8 +80,7 @@ impl Child {
             warnings: Vec::new(),
         };
         kind.apply(state, &mut cx, &mut batch)?;
-        self.scratch
-            .run(&mut self.frozen.processes[0].threads[0], &batch)?;
+        self.scratch.run(&mut self.frozen.processes[0].threads[0], &batch)?;
         kind.apply_outside(state, &mut cx)?;
         Ok(cx.warnings)
     }

@@ -25,42 +25,22 @@ impl TaskKind for ClearChildTid {
     const TAG: Tag = Tag::new("clear_child_tid", 1);
     const STEP: Step = Step::Registrations;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<ClearChildTidV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<ClearChildTidV1>, KindError> {
         let room = ask.room(8);
-        let row = ask.attempt(
-            libc::SYS_prctl,
-            [libc::PR_GET_TID_ADDRESS.into(), room.into()],
-        );
+        let row = ask.attempt(libc::SYS_prctl, [libc::PR_GET_TID_ADDRESS.into(), room.into()]);
         let (pid, tid) = (probe.pid, probe.tid);
         Ok(Box::new(move |answers| match answers.value(row) {
-            Ok(_) => Ok(ClearChildTidV1 {
-                address: answers.word(room, 0),
-            }),
+            Ok(_) => Ok(ClearChildTidV1 { address: answers.word(room, 0) }),
             Err(_) if pid == tid => Ok(ClearChildTidV1 { address: 0 }),
             Err(_) => Err(KindError::Unsupported {
-                what: format!(
-                    "process {pid}, which has several threads on a kernel without PR_GET_TID_ADDRESS,"
-                ),
+                what: format!("process {pid}, which has several threads on a kernel without PR_GET_TID_ADDRESS,"),
                 remedy: "use a kernel built with CONFIG_CHECKPOINT_RESTORE".into(),
             }),
         }))
     }
 
-    fn apply(
-        &self,
-        state: &ClearChildTidV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        batch.call(
-            "register the word cleared at thread end",
-            libc::SYS_set_tid_address,
-            [state.address.into()],
-        );
+    fn apply(&self, state: &ClearChildTidV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        batch.call("register the word cleared at thread end", libc::SYS_set_tid_address, [state.address.into()]);
         Ok(())
     }
 }

@@ -53,25 +53,12 @@ impl TaskKind for Credential {
     const TAG: Tag = Tag::new("credential", 1);
     const STEP: Step = Step::Credentials;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<CredentialV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<CredentialV1>, KindError> {
         let shown = CredentialV1::from_status(probe.status);
-        let securebits = ask.call(
-            "read the secure bits",
-            libc::SYS_prctl,
-            [libc::PR_GET_SECUREBITS.into()],
-        );
+        let securebits = ask.call("read the secure bits", libc::SYS_prctl, [libc::PR_GET_SECUREBITS.into()]);
         Ok(Box::new(move |answers| {
-            let securebits = answers
-                .value(securebits)
-                .map_err(|errno| KindError::host("read the secure bits", errno))?;
-            Ok(CredentialV1 {
-                securebits: i32::try_from(securebits).unwrap_or(0),
-                ..shown
-            })
+            let securebits = answers.value(securebits).map_err(|errno| KindError::host("read the secure bits", errno))?;
+            Ok(CredentialV1 { securebits: i32::try_from(securebits).unwrap_or(0), ..shown })
         }))
     }
 
@@ -84,12 +71,7 @@ impl TaskKind for Credential {
         Ok(())
     }
 
-    fn apply(
-        &self,
-        state: &CredentialV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &CredentialV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let own = CredentialV1::own()?;
         if own != *state {
             own.become_other(state, batch);
@@ -121,15 +103,8 @@ impl CredentialV1 {
         let failed = |errno| KindError::host("read our own credentials", errno);
         let (uids, gids) = (getresuid().map_err(failed)?, getresgid().map_err(failed)?);
         // An id that no user can have changes nothing and tells the present one.
-        let fs = (
-            setfsuid(Uid::from_raw(u32::MAX)),
-            setfsgid(Gid::from_raw(u32::MAX)),
-        );
-        let mut groups: Vec<u32> = getgroups()
-            .map_err(failed)?
-            .into_iter()
-            .map(Gid::as_raw)
-            .collect();
+        let fs = (setfsuid(Uid::from_raw(u32::MAX)), setfsgid(Gid::from_raw(u32::MAX)));
+        let mut groups: Vec<u32> = getgroups().map_err(failed)?.into_iter().map(Gid::as_raw).collect();
         groups.sort_unstable();
         let sets = process::own_capabilities().map_err(failed)?;
         let set_of = |has: fn(u32) -> Result<bool, crate::sys::Errno>| {
@@ -139,18 +114,8 @@ impl CredentialV1 {
                 .fold(0u64, |set, (has, bit)| set | u64::from(has) << bit)
         };
         Ok(CredentialV1 {
-            uids: [
-                uids.real.as_raw(),
-                uids.effective.as_raw(),
-                uids.saved.as_raw(),
-                fs.0.as_raw(),
-            ],
-            gids: [
-                gids.real.as_raw(),
-                gids.effective.as_raw(),
-                gids.saved.as_raw(),
-                fs.1.as_raw(),
-            ],
+            uids: [uids.real.as_raw(), uids.effective.as_raw(), uids.saved.as_raw(), fs.0.as_raw()],
+            gids: [gids.real.as_raw(), gids.effective.as_raw(), gids.saved.as_raw(), fs.1.as_raw()],
             groups,
             inheritable: sets.inheritable,
             permitted: sets.permitted,
@@ -168,8 +133,7 @@ impl CredentialV1 {
 
     /// Fails when the ids of `wanted` are out of reach.
     fn may_become(&self, wanted: &CredentialV1) -> Result<(), KindError> {
-        let within =
-            |wanted: [u32; 4], own: [u32; 4]| wanted.iter().all(|id| own[..3].contains(id));
+        let within = |wanted: [u32; 4], own: [u32; 4]| wanted.iter().all(|id| own[..3].contains(id));
         let denied = |who: String| KindError::Denied {
             what: format!("the job ran as {who}, and the user of the restart may not become that"),
             remedy: "restart it as that user, or as root".into(),
@@ -195,31 +159,18 @@ impl CredentialV1 {
         }
         let missing = (wanted.permitted | wanted.ambient) & !self.permitted;
         if missing != 0 {
-            losses.push(format!(
-                "the job had capabilities that we cannot give it: {}",
-                names(missing)
-            ));
+            losses.push(format!("the job had capabilities that we cannot give it: {}", names(missing)));
         }
         let missing = wanted.bounding & !self.bounding;
         if missing != 0 {
-            losses.push(format!(
-                "the capability bounding set of the job had what ours has not: {}",
-                names(missing)
-            ));
+            losses.push(format!("the capability bounding set of the job had what ours has not: {}", names(missing)));
         }
         let excess = self.bounding & !wanted.bounding;
         if excess != 0 && !self.has(CAP_SETPCAP) {
-            losses.push(format!(
-                "the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: {}",
-                names(excess)
-            ));
+            losses.push(format!("the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: {}", names(excess)));
         }
-        if wanted.securebits & !KEEP_CAPS != self.securebits & !KEEP_CAPS && !self.has(CAP_SETPCAP)
-        {
-            losses.push(format!(
-                "the secure bits {:#x} of the job need CAP_SETPCAP",
-                wanted.securebits
-            ));
+        if wanted.securebits & !KEEP_CAPS != self.securebits & !KEEP_CAPS && !self.has(CAP_SETPCAP) {
+            losses.push(format!("the secure bits {:#x} of the job need CAP_SETPCAP", wanted.securebits));
         }
         if self.no_new_privs && !wanted.no_new_privs {
             losses.push("no_new_privs is set in the restarter, and so it is in the job".into());
@@ -240,82 +191,34 @@ impl CredentialV1 {
             batch.attempt(libc::SYS_prctl, [option.into(), argument.into()]);
         };
         prctl(batch, libc::PR_SET_KEEPCAPS, 1);
-        prctl(
-            batch,
-            libc::PR_SET_SECUREBITS,
-            self.securebits | KEEP_CAPS | NO_SETUID_FIXUP,
-        );
+        prctl(batch, libc::PR_SET_SECUREBITS, self.securebits | KEEP_CAPS | NO_SETUID_FIXUP);
         if wanted.groups != self.groups {
-            let bytes: Vec<u8> = wanted
-                .groups
-                .iter()
-                .flat_map(|group| group.to_le_bytes())
-                .collect();
+            let bytes: Vec<u8> = wanted.groups.iter().flat_map(|group| group.to_le_bytes()).collect();
             let groups = batch.bytes(&bytes);
-            batch.attempt(
-                libc::SYS_setgroups,
-                [wanted.groups.len().into(), groups.into()],
-            );
+            batch.attempt(libc::SYS_setgroups, [wanted.groups.len().into(), groups.into()]);
         }
         let [real, effective, saved, fs] = wanted.gids;
-        batch.call(
-            "set the group ids",
-            libc::SYS_setresgid,
-            [real.into(), effective.into(), saved.into()],
-        );
-        batch.call(
-            "set the group id for files",
-            libc::SYS_setfsgid,
-            [fs.into()],
-        );
+        batch.call("set the group ids", libc::SYS_setresgid, [real.into(), effective.into(), saved.into()]);
+        batch.call("set the group id for files", libc::SYS_setfsgid, [fs.into()]);
         let [real, effective, saved, fs] = wanted.uids;
-        batch.call(
-            "set the user ids",
-            libc::SYS_setresuid,
-            [real.into(), effective.into(), saved.into()],
-        );
+        batch.call("set the user ids", libc::SYS_setresuid, [real.into(), effective.into(), saved.into()]);
         batch.call("set the user id for files", libc::SYS_setfsuid, [fs.into()]);
-        let limit = if self.has(CAP_SETPCAP) {
-            self.bounding
-        } else {
-            self.permitted
-        };
+        let limit = if self.has(CAP_SETPCAP) { self.bounding } else { self.permitted };
         let inheritable = wanted.inheritable & (self.inheritable | limit);
         let permitted = wanted.permitted & self.permitted;
         capset(batch, self.permitted, self.permitted, inheritable);
-        batch.attempt(
-            libc::SYS_prctl,
-            [
-                libc::PR_CAP_AMBIENT.into(),
-                libc::PR_CAP_AMBIENT_CLEAR_ALL.into(),
-            ],
-        );
+        batch.attempt(libc::SYS_prctl, [libc::PR_CAP_AMBIENT.into(), libc::PR_CAP_AMBIENT_CLEAR_ALL.into()]);
         for bit in bits(wanted.ambient & permitted & inheritable) {
-            batch.attempt(
-                libc::SYS_prctl,
-                [
-                    libc::PR_CAP_AMBIENT.into(),
-                    libc::PR_CAP_AMBIENT_RAISE.into(),
-                    bit.into(),
-                ],
-            );
+            batch.attempt(libc::SYS_prctl, [libc::PR_CAP_AMBIENT.into(), libc::PR_CAP_AMBIENT_RAISE.into(), bit.into()]);
         }
         for bit in bits(self.bounding & !wanted.bounding) {
             batch.attempt(libc::SYS_prctl, [libc::PR_CAPBSET_DROP.into(), bit.into()]);
         }
-        prctl(
-            batch,
-            libc::PR_SET_KEEPCAPS,
-            i32::from(wanted.securebits & KEEP_CAPS != 0),
-        );
+        prctl(batch, libc::PR_SET_KEEPCAPS, i32::from(wanted.securebits & KEEP_CAPS != 0));
         prctl(batch, libc::PR_SET_SECUREBITS, wanted.securebits);
         capset(batch, permitted, wanted.effective & permitted, inheritable);
         if wanted.no_new_privs {
-            batch.call(
-                "set no_new_privs",
-                libc::SYS_prctl,
-                [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into()],
-            );
+            batch.call("set no_new_privs", libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into()]);
         }
     }
 }
@@ -325,19 +228,10 @@ fn capset(batch: &mut Batch, permitted: u64, effective: u64, inheritable: u64) {
     const VERSION_3: u64 = 0x2008_0522;
     let header = batch.words(&[VERSION_3]);
     let half = |set: u64, at: u32| set >> at & 0xffff_ffff;
-    let sets = [0, 32].map(|at| {
-        [
-            half(effective, at) | half(permitted, at) << 32,
-            half(inheritable, at),
-        ]
-    });
+    let sets = [0, 32].map(|at| [half(effective, at) | half(permitted, at) << 32, half(inheritable, at)]);
     // Two structs of three 32-bit words each: effective, permitted, inheritable.
     let [[low, low_inheritable], [high, high_inheritable]] = sets;
-    let data = batch.words(&[
-        low,
-        low_inheritable | high << 32,
-        high >> 32 | high_inheritable << 32,
-    ]);
+    let data = batch.words(&[low, low_inheritable | high << 32, high >> 32 | high_inheritable << 32]);
     batch.attempt(libc::SYS_capset, [header.into(), data.into()]);
 }
 
@@ -358,11 +252,7 @@ fn list(ids: &[u32]) -> String {
             seen.push(id);
         }
     }
-    if seen.is_empty() {
-        "(none)".into()
-    } else {
-        seen.join(", ")
-    }
+    if seen.is_empty() { "(none)".into() } else { seen.join(", ") }
 }
 
 /// Names as in capabilities(7).
@@ -385,57 +275,25 @@ mod test {
 
     fn root() -> CredentialV1 {
         let all = (1 << 41) - 1;
-        CredentialV1 {
-            permitted: all,
-            effective: all,
-            bounding: all,
-            groups: vec![0],
-            ..CredentialV1::default()
-        }
+        CredentialV1 { permitted: all, effective: all, bounding: all, groups: vec![0], ..CredentialV1::default() }
     }
 
     fn user(uid: u32) -> CredentialV1 {
-        CredentialV1 {
-            uids: [uid; 4],
-            gids: [uid; 4],
-            groups: vec![uid],
-            permitted: 0,
-            effective: 0,
-            ..root()
-        }
+        CredentialV1 { uids: [uid; 4], gids: [uid; 4], groups: vec![uid], permitted: 0, effective: 0, ..root() }
     }
 
     #[test]
     fn only_root_becomes_somebody_else() {
-        let set_user = CredentialV1 {
-            uids: [1000, 1001, 1001, 1001],
-            ..user(1000)
-        };
+        let set_user = CredentialV1 { uids: [1000, 1001, 1001, 1001], ..user(1000) };
         for (own, wanted, refusal) in [
             (root(), user(1000), None),
             (user(1000), user(1000), None),
             (set_user.clone(), user(1000), None),
-            (
-                user(1000),
-                set_user,
-                Some(
-                    "the job ran as user 1000, 1001, and the user of the restart may not become that",
-                ),
-            ),
-            (
-                user(1000),
-                root(),
-                Some("the job ran as user 0, and the user of the restart may not become that"),
-            ),
+            (user(1000), set_user, Some("the job ran as user 1000, 1001, and the user of the restart may not become that")),
+            (user(1000), root(), Some("the job ran as user 0, and the user of the restart may not become that")),
         ] {
             let text = own.may_become(&wanted).err().map(|error| error.to_string());
-            assert_eq!(
-                text.as_deref(),
-                refusal,
-                "{:?} to {:?}",
-                own.uids,
-                wanted.uids
-            );
+            assert_eq!(text.as_deref(), refusal, "{:?} to {:?}", own.uids, wanted.uids);
         }
     }
 
@@ -453,108 +311,53 @@ mod test {
             (
                 user(1000),
                 with(|state| state.groups = vec![4, 1000]),
-                Some(
-                    "the job had the supplementary groups 4, 1000, it goes on with 1000: to set them needs CAP_SETGID",
-                ),
+                Some("the job had the supplementary groups 4, 1000, it goes on with 1000: to set them needs CAP_SETGID"),
             ),
             (
-                CredentialV1 {
-                    permitted: root().permitted & !bit(24),
-                    ..root()
-                },
+                CredentialV1 { permitted: root().permitted & !bit(24), ..root() },
                 root(),
                 Some("the job had capabilities that we cannot give it: CAP_SYS_RESOURCE"),
             ),
             (
-                CredentialV1 {
-                    bounding: root().bounding & !bit(39) & !bit(0),
-                    ..root()
-                },
+                CredentialV1 { bounding: root().bounding & !bit(39) & !bit(0), ..root() },
                 root(),
-                Some(
-                    "the capability bounding set of the job had what ours has not: CAP_CHOWN, CAP_BPF",
-                ),
+                Some("the capability bounding set of the job had what ours has not: CAP_CHOWN, CAP_BPF"),
             ),
             (
                 user(1000),
                 with(|state| state.bounding &= !(1 << 21)),
-                Some(
-                    "the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: CAP_SYS_ADMIN",
-                ),
+                Some("the capability bounding set of the job had not, and needs CAP_SETPCAP to drop: CAP_SYS_ADMIN"),
             ),
-            (
-                user(1000),
-                with(|state| state.securebits = 1),
-                Some("the secure bits 0x1 of the job need CAP_SETPCAP"),
-            ),
-            (
-                with(|state| state.no_new_privs = true),
-                user(1000),
-                Some("no_new_privs is set in the restarter, and so it is in the job"),
-            ),
+            (user(1000), with(|state| state.securebits = 1), Some("the secure bits 0x1 of the job need CAP_SETPCAP")),
+            (with(|state| state.no_new_privs = true), user(1000), Some("no_new_privs is set in the restarter, and so it is in the job")),
         ] {
-            assert_eq!(
-                own.losses(&wanted).join("; "),
-                loss.unwrap_or_default(),
-                "{own:?}"
-            );
+            assert_eq!(own.losses(&wanted).join("; "), loss.unwrap_or_default(), "{own:?}");
         }
     }
 
     #[test]
     fn a_thread_that_has_what_it_needs_is_left_alone() {
-        assert!(
-            bench::apply(&Credential, &CredentialV1::own().unwrap())
-                .0
-                .is_empty()
-        );
+        assert!(bench::apply(&Credential, &CredentialV1::own().unwrap()).0.is_empty());
     }
 
     #[test]
     fn our_own_credentials_are_those_that_proc_shows() {
-        let status = crate::proc::ProcDir::open(std::process::id().cast_signed())
-            .unwrap()
-            .status()
-            .unwrap();
+        let status = crate::proc::ProcDir::open(std::process::id().cast_signed()).unwrap().status().unwrap();
         let own = CredentialV1::own().unwrap();
-        assert_eq!(
-            CredentialV1 {
-                securebits: own.securebits,
-                ..CredentialV1::from_status(&status)
-            },
-            own
-        );
+        assert_eq!(CredentialV1 { securebits: own.securebits, ..CredentialV1::from_status(&status) }, own);
     }
 
     #[test]
     fn credentials_come_back() {
         let own = CredentialV1::own().unwrap();
-        bench::round_trip(
-            &Credential,
-            &CredentialV1 {
-                no_new_privs: true,
-                ..own.clone()
-            },
-        );
+        bench::round_trip(&Credential, &CredentialV1 { no_new_privs: true, ..own.clone() });
         if !own.has(CAP_SETUID) || !own.has(CAP_SETPCAP) || !own.has(CAP_SETGID) {
             return;
         }
         let bit = |n: u32| own.permitted & 1u64 << n;
         let four = |first| [first, first + 1, first + 2, first];
-        let nobody = CredentialV1 {
-            permitted: 0,
-            effective: 0,
-            uids: [7; 4],
-            gids: [8; 4],
-            groups: vec![9, 10],
-            ..own.clone()
-        };
-        let mixed = CredentialV1 {
-            uids: four(200),
-            gids: four(100),
-            groups: vec![],
-            ..nobody.clone()
-        };
+        let nobody = CredentialV1 { permitted: 0, effective: 0, uids: [7; 4], gids: [8; 4], groups: vec![9, 10], ..own.clone() };
+        let mixed = CredentialV1 { uids: four(200), gids: four(100), groups: vec![], ..nobody.clone() };
         let capable = CredentialV1 {
             permitted: bit(0) | bit(1) | bit(5),
             effective: bit(1),
@@ -563,20 +366,8 @@ mod test {
             bounding: own.bounding & !bit(13) & !bit(27),
             ..own.clone()
         };
-        let with_bits = CredentialV1 {
-            securebits: 0x1 | 0x4 | 0x8 | 0x10,
-            ..own.clone()
-        };
-        for state in [
-            nobody.clone(),
-            mixed,
-            capable.clone(),
-            CredentialV1 {
-                uids: [7; 4],
-                ..capable
-            },
-            with_bits,
-        ] {
+        let with_bits = CredentialV1 { securebits: 0x1 | 0x4 | 0x8 | 0x10, ..own.clone() };
+        for state in [nobody.clone(), mixed, capable.clone(), CredentialV1 { uids: [7; 4], ..capable }, with_bits] {
             bench::round_trip(&Credential, &state);
         }
     }

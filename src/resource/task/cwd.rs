@@ -43,28 +43,17 @@ impl TaskKind for Cwd {
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<CwdV1>, KindError> {
         let (cwd, is_removed) = directory(probe, "cwd")?;
         let (root, root_is_removed) = directory(probe, "root")?;
-        for (what, path, refused) in [
-            ("working", &cwd, !cwd.starts_with(b"/")),
-            ("root", &root, root_is_removed || !root.starts_with(b"/")),
-        ] {
+        for (what, path, refused) in
+            [("working", &cwd, !cwd.starts_with(b"/")), ("root", &root, root_is_removed || !root.starts_with(b"/"))]
+        {
             if refused {
                 return Err(KindError::Unsupported {
-                    what: format!(
-                        "process {}, whose {what} directory is {},",
-                        probe.pid,
-                        String::from_utf8_lossy(path)
-                    ),
-                    remedy:
-                        "let it change to a directory that exists and that the checkpoint can reach"
-                            .into(),
+                    what: format!("process {}, whose {what} directory is {},", probe.pid, String::from_utf8_lossy(path)),
+                    remedy: "let it change to a directory that exists and that the checkpoint can reach".into(),
                 });
             }
         }
-        Ok(known(CwdV1 {
-            cwd,
-            is_removed,
-            root,
-        }))
+        Ok(known(CwdV1 { cwd, is_removed, root }))
     }
 
     fn plan(&self, state: &CwdV1, cx: &mut Plan<'_>) -> Result<(), KindError> {
@@ -72,13 +61,7 @@ impl TaskKind for Cwd {
         if state.is_removed {
             let parent = nearest(&cwd);
             let may_make = access(parent, AccessFlags::W_OK | AccessFlags::X_OK);
-            may_make.map_err(|errno| {
-                KindError::path(
-                    "make a working directory that is then removed in",
-                    parent,
-                    errno,
-                )
-            })?;
+            may_make.map_err(|errno| KindError::path("make a working directory that is then removed in", parent, errno))?;
         } else {
             check(&cwd, "enter the working directory")?;
         }
@@ -90,29 +73,13 @@ impl TaskKind for Cwd {
         let root = now(&state.root, cx);
         // chroot(2) leaves the working directory alone, so that goes first, while its path is still the one we know.
         let passing = nearest(&cwd).join(format!(".removed-{}", cx.pid));
-        let path = batch.string(
-            if state.is_removed { &passing } else { &cwd }
-                .as_os_str()
-                .as_bytes(),
-        );
+        let path = batch.string(if state.is_removed { &passing } else { &cwd }.as_os_str().as_bytes());
         if state.is_removed {
-            batch.call(
-                "make a directory",
-                libc::SYS_mkdir,
-                [path.into(), 0o700.into()],
-            );
+            batch.call("make a directory", libc::SYS_mkdir, [path.into(), 0o700.into()]);
         }
-        batch.call(
-            "enter the working directory",
-            libc::SYS_chdir,
-            [path.into()],
-        );
+        batch.call("enter the working directory", libc::SYS_chdir, [path.into()]);
         if state.is_removed {
-            batch.call(
-                "remove the working directory",
-                libc::SYS_rmdir,
-                [path.into()],
-            );
+            batch.call("remove the working directory", libc::SYS_rmdir, [path.into()]);
         }
         if root != Path::new("/") {
             let path = batch.string(root.as_os_str().as_bytes());
@@ -132,37 +99,23 @@ fn now(saved: &[u8], cx: &Bind<'_>) -> PathBuf {
 
 fn check(path: &Path, attempt: &str) -> Result<(), KindError> {
     let failed = |errno| KindError::path(attempt, path, errno);
-    let found = std::fs::metadata(path)
-        .map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
-    if found.is_dir() {
-        Ok(())
-    } else {
-        Err(failed(Errno::ENOTDIR))
-    }
+    let found = std::fs::metadata(path).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
+    if found.is_dir() { Ok(()) } else { Err(failed(Errno::ENOTDIR)) }
 }
 
 /// The nearest directory above a path that exists.
 fn nearest(path: &Path) -> &Path {
-    path.ancestors()
-        .skip(1)
-        .find(|above| above.is_dir())
-        .unwrap_or(Path::new("/"))
+    path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"))
 }
 
 /// Where a link of the process leads, and whether the directory there has been removed.
 fn directory(probe: &TaskProbe<'_>, link: &str) -> Result<(Vec<u8>, bool), KindError> {
     // A leader that has ended has no directories any more; the thread that is asked has.
-    let thread = if probe.tid == probe.pid {
-        None
-    } else {
-        Some(probe.dir.task(probe.tid)?)
-    };
+    let thread = if probe.tid == probe.pid { None } else { Some(probe.dir.task(probe.tid)?) };
     let dir = thread.as_ref().unwrap_or(probe.dir);
     let path = dir.link(link)?.into_vec();
     match path.strip_suffix(b" (deleted)") {
-        Some(name) if dir.stat_link(link)?.nlink == 0 || !as_path(&path).exists() => {
-            Ok((name.to_vec(), true))
-        }
+        Some(name) if dir.stat_link(link)?.nlink == 0 || !as_path(&path).exists() => Ok((name.to_vec(), true)),
         Some(_) | None => Ok((path, false)),
     }
 }
@@ -173,21 +126,13 @@ mod test {
     use super::*;
 
     fn state(cwd: &str, root: &str) -> CwdV1 {
-        CwdV1 {
-            cwd: cwd.into(),
-            is_removed: false,
-            root: root.into(),
-        }
+        CwdV1 { cwd: cwd.into(), is_removed: false, root: root.into() }
     }
 
     #[test]
     fn the_root_is_changed_only_when_it_is_another() {
         for (root, n_rows) in [("/", 1), ("/srv", 2)] {
-            assert_eq!(
-                bench::apply(&Cwd, &state("/tmp", root)).0.len(),
-                n_rows,
-                "{root}"
-            );
+            assert_eq!(bench::apply(&Cwd, &state("/tmp", root)).0.len(), n_rows, "{root}");
         }
     }
 
@@ -195,15 +140,9 @@ mod test {
     fn a_missing_directory_is_refused_in_the_plan() {
         assert!(bench::plan(&Cwd, &state("/", "/")).unwrap().is_empty());
         let error = bench::plan(&Cwd, &state("/no/such", "/")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot enter the working directory /no/such"
-        );
+        assert_eq!(error.to_string(), "cannot enter the working directory /no/such");
         let error = bench::plan(&Cwd, &state("/", "/proc/self/status")).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot enter the root directory /proc/self/status"
-        );
+        assert_eq!(error.to_string(), "cannot enter the root directory /proc/self/status");
     }
 
     #[test]
@@ -213,23 +152,13 @@ mod test {
         std::fs::create_dir_all(&path).unwrap();
         let there = state(path.to_str().unwrap(), "/");
         bench::round_trip(&Cwd, &there);
-        let removed = CwdV1 {
-            is_removed: true,
-            ..there.clone()
-        };
+        let removed = CwdV1 { is_removed: true, ..there.clone() };
         std::fs::remove_dir(&path).unwrap();
         let mut child = bench::Child::new();
         assert!(bench::plan(&Cwd, &removed).unwrap().is_empty());
         child.apply(&Cwd, &removed).unwrap();
         let found = child.capture(&Cwd).unwrap();
-        assert!(
-            found.is_removed && as_path(&found.cwd).parent() == path.parent(),
-            "{found:?}"
-        );
-        assert_eq!(
-            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-            0,
-            "nothing is left behind"
-        );
+        assert!(found.is_removed && as_path(&found.cwd).parent() == path.parent(), "{found:?}");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0, "nothing is left behind");
     }
 }

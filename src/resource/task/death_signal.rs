@@ -25,35 +25,14 @@ impl TaskKind for DeathSignal {
     const TAG: Tag = Tag::new("death_signal", 1);
     const STEP: Step = Step::AfterCredentials;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<DeathSignalV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<DeathSignalV1>, KindError> {
         let room = ask.room(4);
-        ask.call(
-            "read the parent-death signal",
-            libc::SYS_prctl,
-            [libc::PR_GET_PDEATHSIG.into(), room.into()],
-        );
-        Ok(Box::new(move |answers| {
-            Ok(DeathSignalV1 {
-                signal: answers.half(room, 0),
-            })
-        }))
+        ask.call("read the parent-death signal", libc::SYS_prctl, [libc::PR_GET_PDEATHSIG.into(), room.into()]);
+        Ok(Box::new(move |answers| Ok(DeathSignalV1 { signal: answers.half(room, 0) })))
     }
 
-    fn apply(
-        &self,
-        state: &DeathSignalV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        batch.call(
-            "set the parent-death signal",
-            libc::SYS_prctl,
-            [libc::PR_SET_PDEATHSIG.into(), state.signal.into()],
-        );
+    fn apply(&self, state: &DeathSignalV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        batch.call("set the parent-death signal", libc::SYS_prctl, [libc::PR_SET_PDEATHSIG.into(), state.signal.into()]);
         Ok(())
     }
 }

@@ -30,44 +30,20 @@ impl TaskKind for Dumpable {
     const TAG: Tag = Tag::new("dumpable", 1);
     const STEP: Step = Step::AfterCredentials;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<DumpableV1>, KindError> {
-        let row = ask.call(
-            "read the dumpable flag",
-            libc::SYS_prctl,
-            [libc::PR_GET_DUMPABLE.into()],
-        );
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<DumpableV1>, KindError> {
+        let row = ask.call("read the dumpable flag", libc::SYS_prctl, [libc::PR_GET_DUMPABLE.into()]);
         Ok(Box::new(move |answers| {
-            let mode = answers
-                .value(row)
-                .map_err(|errno| KindError::host("read the dumpable flag", errno))?;
-            Ok(DumpableV1 {
-                mode: u8::try_from(mode).unwrap_or(0),
-            })
+            let mode = answers.value(row).map_err(|errno| KindError::host("read the dumpable flag", errno))?;
+            Ok(DumpableV1 { mode: u8::try_from(mode).unwrap_or(0) })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &DumpableV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &DumpableV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         if state.mode == ROOT_ONLY {
-            warn(
-                &mut cx.warnings,
-                "core dumps of the job were for root only; now there are none".into(),
-            );
+            warn(&mut cx.warnings, "core dumps of the job were for root only; now there are none".into());
         }
         let mode = u32::from(state.mode == 1);
-        batch.call(
-            "set the dumpable flag",
-            libc::SYS_prctl,
-            [libc::PR_SET_DUMPABLE.into(), mode.into()],
-        );
+        batch.call("set the dumpable flag", libc::SYS_prctl, [libc::PR_SET_DUMPABLE.into(), mode.into()]);
         Ok(())
     }
 }
@@ -83,13 +59,7 @@ mod test {
             bench::round_trip(&Dumpable, &DumpableV1 { mode });
         }
         let mut child = bench::Child::new();
-        assert_eq!(
-            child
-                .apply(&Dumpable, &DumpableV1 { mode: ROOT_ONLY })
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(child.apply(&Dumpable, &DumpableV1 { mode: ROOT_ONLY }).unwrap().len(), 1);
         assert_eq!(child.capture(&Dumpable).unwrap().mode, 0);
     }
 }

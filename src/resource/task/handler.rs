@@ -43,61 +43,29 @@ impl TaskKind for Handler {
     const TAG: Tag = Tag::new("handler", 1);
     const STEP: Step = Step::Signals;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<HandlerV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<HandlerV1>, KindError> {
         let mut rooms: Vec<(i32, Buffer)> = Vec::new();
         for signal in 1..=N_SIGNALS {
             let room = ask.room(ACTION_BYTES);
-            ask.call(
-                "read a signal handler",
-                libc::SYS_rt_sigaction,
-                [signal.into(), 0.into(), room.into(), MASK_BYTES.into()],
-            );
+            ask.call("read a signal handler", libc::SYS_rt_sigaction, [signal.into(), 0.into(), room.into(), MASK_BYTES.into()]);
             rooms.push((signal, room));
         }
         Ok(Box::new(move |answers| {
             let action = |(signal, room): (i32, Buffer)| {
-                let [handler, flags, restorer, mask] =
-                    [0, 1, 2, 3].map(|index| answers.word(room, index));
-                Action {
-                    signal,
-                    handler,
-                    flags,
-                    restorer,
-                    mask,
-                }
+                let [handler, flags, restorer, mask] = [0, 1, 2, 3].map(|index| answers.word(room, index));
+                Action { signal, handler, flags, restorer, mask }
             };
-            let actions = rooms
-                .into_iter()
-                .map(action)
-                .filter(|action| !action.is_default())
-                .collect();
+            let actions = rooms.into_iter().map(action).filter(|action| !action.is_default()).collect();
             Ok(HandlerV1 { actions })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &HandlerV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &HandlerV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let default = batch.room(ACTION_BYTES);
-        for signal in
-            (1..=N_SIGNALS).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP))
-        {
+        for signal in (1..=N_SIGNALS).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP)) {
             let saved = state.actions.iter().find(|action| action.signal == signal);
-            let action = saved.map_or(default, |a| {
-                batch.words(&[a.handler, a.flags, a.restorer, a.mask])
-            });
-            batch.call(
-                "set a signal handler",
-                libc::SYS_rt_sigaction,
-                [signal.into(), action.into(), 0.into(), MASK_BYTES.into()],
-            );
+            let action = saved.map_or(default, |a| batch.words(&[a.handler, a.flags, a.restorer, a.mask]));
+            batch.call("set a signal handler", libc::SYS_rt_sigaction, [signal.into(), action.into(), 0.into(), MASK_BYTES.into()]);
         }
         Ok(())
     }
@@ -116,36 +84,14 @@ mod test {
 
     #[test]
     fn every_signal_but_two_is_set_also_those_at_their_default() {
-        let action = Action {
-            signal: 10,
-            handler: 0x1000,
-            flags: 4,
-            restorer: 0x2000,
-            mask: 3,
-        };
-        let (batch, _) = bench::apply(
-            &Handler,
-            &HandlerV1 {
-                actions: vec![action],
-            },
-        );
+        let action = Action { signal: 10, handler: 0x1000, flags: 4, restorer: 0x2000, mask: 3 };
+        let (batch, _) = bench::apply(&Handler, &HandlerV1 { actions: vec![action] });
         assert_eq!((batch.len(), batch.data_bytes()), (62, 64));
     }
 
     #[test]
     fn handlers_come_back() {
-        let action = |signal| Action {
-            signal,
-            handler: 0x1000,
-            flags: 0x0400_0004,
-            restorer: 0x2000,
-            mask: 3,
-        };
-        bench::round_trip(
-            &Handler,
-            &HandlerV1 {
-                actions: vec![action(1), action(32), action(64)],
-            },
-        );
+        let action = |signal| Action { signal, handler: 0x1000, flags: 0x0400_0004, restorer: 0x2000, mask: 3 };
+        bench::round_trip(&Handler, &HandlerV1 { actions: vec![action(1), action(32), action(64)] });
     }
 }

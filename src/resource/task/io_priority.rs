@@ -33,38 +33,18 @@ impl TaskKind for IoPriority {
     const TAG: Tag = Tag::new("io_priority", 1);
     const STEP: Step = Step::Scheduling;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<IoPriorityV1>, KindError> {
-        let value = process::io_priority(probe.tid).map_err(|errno| {
-            KindError::host(
-                format!("read the I/O priority of thread {}", probe.tid),
-                errno,
-            )
-        })?;
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<IoPriorityV1>, KindError> {
+        let value = process::io_priority(probe.tid)
+            .map_err(|errno| KindError::host(format!("read the I/O priority of thread {}", probe.tid), errno))?;
         Ok(known(IoPriorityV1 { value }))
     }
 
-    fn apply(
-        &self,
-        state: &IoPriorityV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &IoPriorityV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let is_realtime = state.value >> CLASS_SHIFT & 7 == CLASS_RT;
-        if is_realtime && !has_host_capability(CAP_SYS_NICE) && !has_host_capability(CAP_SYS_ADMIN)
-        {
-            warn(
-                &mut cx.warnings,
-                "the job had a real-time I/O priority, which needs CAP_SYS_NICE".into(),
-            );
+        if is_realtime && !has_host_capability(CAP_SYS_NICE) && !has_host_capability(CAP_SYS_ADMIN) {
+            warn(&mut cx.warnings, "the job had a real-time I/O priority, which needs CAP_SYS_NICE".into());
         }
-        batch.attempt(
-            libc::SYS_ioprio_set,
-            [WHO_PROCESS.into(), 0.into(), state.value.into()],
-        );
+        batch.attempt(libc::SYS_ioprio_set, [WHO_PROCESS.into(), 0.into(), state.value.into()]);
         Ok(())
     }
 }
@@ -78,14 +58,7 @@ mod test {
     fn priorities_come_back() {
         for value in [2 << CLASS_SHIFT | 7, 3 << CLASS_SHIFT, 0] {
             let mut child = bench::Child::new();
-            child
-                .apply(
-                    &IoPriority,
-                    &IoPriorityV1 {
-                        value: 2 << CLASS_SHIFT | 1,
-                    },
-                )
-                .unwrap();
+            child.apply(&IoPriority, &IoPriorityV1 { value: 2 << CLASS_SHIFT | 1 }).unwrap();
             child.apply(&IoPriority, &IoPriorityV1 { value }).unwrap();
             assert_eq!(child.capture(&IoPriority).unwrap().value, value);
         }

@@ -56,68 +56,35 @@ impl TaskKind for Limit {
     const TAG: Tag = Tag::new("limit", 1);
     const STEP: Step = Step::Limits;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<LimitV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<LimitV1>, KindError> {
         let rooms: Vec<Buffer> = (0..NAMES.len())
             .map(|resource| {
                 let room = ask.room(16);
-                ask.call(
-                    "read a resource limit",
-                    libc::SYS_prlimit64,
-                    [0.into(), resource.into(), 0.into(), room.into()],
-                );
+                ask.call("read a resource limit", libc::SYS_prlimit64, [0.into(), resource.into(), 0.into(), room.into()]);
                 room
             })
             .collect();
         Ok(Box::new(move |answers| {
-            let pair = |room| Pair {
-                soft: answers.word(room, 0),
-                hard: answers.word(room, 1),
-            };
-            Ok(LimitV1 {
-                limits: rooms.into_iter().map(pair).collect(),
-            })
+            let pair = |room| Pair { soft: answers.word(room, 0), hard: answers.word(room, 1) };
+            Ok(LimitV1 { limits: rooms.into_iter().map(pair).collect() })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &LimitV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &LimitV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let mut may_raise = None;
         for (resource, &wanted) in (0u32..).zip(&state.limits) {
-            let (_, ours) = process::own_limit(resource)
-                .map_err(|errno| KindError::host("read our own resource limits", errno))?;
+            let (_, ours) = process::own_limit(resource).map_err(|errno| KindError::host("read our own resource limits", errno))?;
             let fits = wanted.within(ours);
             let room = batch.words(&[fits.soft, fits.hard]);
-            batch.call(
-                "set a resource limit",
-                libc::SYS_prlimit64,
-                [0.into(), resource.into(), room.into()],
-            );
+            batch.call("set a resource limit", libc::SYS_prlimit64, [0.into(), resource.into(), room.into()]);
             if fits == wanted {
                 continue;
             }
             let room = batch.words(&[wanted.soft, wanted.hard]);
-            batch.attempt(
-                libc::SYS_prlimit64,
-                [0.into(), resource.into(), room.into()],
-            );
+            batch.attempt(libc::SYS_prlimit64, [0.into(), resource.into(), room.into()]);
             if !*may_raise.get_or_insert_with(|| has_host_capability(CAP_SYS_RESOURCE)) {
                 let name = NAMES.get(resource as usize).unwrap_or(&"?");
-                warn(
-                    &mut cx.warnings,
-                    format!(
-                        "the hard limit RLIMIT_{name} is {}, the job had {}",
-                        shown(ours),
-                        shown(wanted.hard)
-                    ),
-                );
+                warn(&mut cx.warnings, format!("the hard limit RLIMIT_{name} is {}, the job had {}", shown(ours), shown(wanted.hard)));
             }
         }
         Ok(())
@@ -127,19 +94,12 @@ impl TaskKind for Limit {
 impl Pair {
     /// The nearest limits under a hard limit of ours.
     fn within(self, hard: u64) -> Pair {
-        Pair {
-            soft: self.soft.min(hard),
-            hard: self.hard.min(hard),
-        }
+        Pair { soft: self.soft.min(hard), hard: self.hard.min(hard) }
     }
 }
 
 fn shown(limit: u64) -> String {
-    if limit == u64::MAX {
-        "unlimited".into()
-    } else {
-        limit.to_string()
-    }
+    if limit == u64::MAX { "unlimited".into() } else { limit.to_string() }
 }
 
 #[cfg(test)]
@@ -162,28 +122,16 @@ mod test {
 
     #[test]
     fn limits_like_ours_need_one_row_each_and_no_warning() {
-        let limits = (0..16)
-            .map(|resource| process::own_limit(resource).unwrap())
-            .map(|(soft, hard)| Pair { soft, hard });
-        let (batch, warnings) = bench::apply(
-            &Limit,
-            &LimitV1 {
-                limits: limits.collect(),
-            },
-        );
+        let limits = (0..16).map(|resource| process::own_limit(resource).unwrap()).map(|(soft, hard)| Pair { soft, hard });
+        let (batch, warnings) = bench::apply(&Limit, &LimitV1 { limits: limits.collect() });
         assert_eq!((batch.len(), warnings), (16, vec![]));
     }
 
     #[test]
     fn lower_limits_come_back() {
-        let mut limits: Vec<Pair> = (0..16)
-            .map(|resource| process::own_limit(resource).unwrap())
-            .map(|(soft, hard)| Pair { soft, hard })
-            .collect();
-        limits[4] = Pair {
-            soft: 4096,
-            hard: 8192,
-        };
+        let mut limits: Vec<Pair> =
+            (0..16).map(|resource| process::own_limit(resource).unwrap()).map(|(soft, hard)| Pair { soft, hard }).collect();
+        limits[4] = Pair { soft: 4096, hard: 8192 };
         limits[7] = Pair { soft: 10, hard: 20 };
         bench::round_trip(&Limit, &LimitV1 { limits });
     }

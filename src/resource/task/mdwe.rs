@@ -29,29 +29,12 @@ impl TaskKind for Mdwe {
 
     fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<MdweV1>, KindError> {
         let row = ask.attempt(libc::SYS_prctl, [libc::PR_GET_MDWE.into()]);
-        Ok(Box::new(move |answers| {
-            Ok(MdweV1 {
-                flags: answers
-                    .value(row)
-                    .ok()
-                    .and_then(|value| u32::try_from(value).ok())
-                    .unwrap_or(0),
-            })
-        }))
+        Ok(Box::new(move |answers| Ok(MdweV1 { flags: answers.value(row).ok().and_then(|value| u32::try_from(value).ok()).unwrap_or(0) })))
     }
 
-    fn apply(
-        &self,
-        state: &MdweV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &MdweV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         if state.flags != 0 {
-            batch.call(
-                "forbid writable memory to become executable",
-                libc::SYS_prctl,
-                [libc::PR_SET_MDWE.into(), state.flags.into()],
-            );
+            batch.call("forbid writable memory to become executable", libc::SYS_prctl, [libc::PR_SET_MDWE.into(), state.flags.into()]);
         }
         Ok(())
     }

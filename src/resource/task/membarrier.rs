@@ -29,34 +29,17 @@ impl TaskKind for Membarrier {
     const TAG: Tag = Tag::new("membarrier", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<MembarrierV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<MembarrierV1>, KindError> {
         let row = ask.attempt(libc::SYS_membarrier, [GET_REGISTRATIONS.into()]);
         Ok(Box::new(move |answers| {
-            let told = answers
-                .value(row)
-                .ok()
-                .and_then(|value| u32::try_from(value).ok());
-            Ok(MembarrierV1 {
-                registered: told.unwrap_or(EVERY.iter().sum()),
-            })
+            let told = answers.value(row).ok().and_then(|value| u32::try_from(value).ok());
+            Ok(MembarrierV1 { registered: told.unwrap_or(EVERY.iter().sum()) })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &MembarrierV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &MembarrierV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         // A registration that this kernel does not have is one that the job, if it looks, does not find.
-        for command in EVERY
-            .into_iter()
-            .filter(|command| state.registered & command != 0)
-        {
+        for command in EVERY.into_iter().filter(|command| state.registered & command != 0) {
             batch.attempt(libc::SYS_membarrier, [command.into()]);
         }
         Ok(())

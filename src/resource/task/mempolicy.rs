@@ -33,76 +33,36 @@ impl TaskKind for Mempolicy {
     const TAG: Tag = Tag::new("mempolicy", 1);
     const STEP: Step = Step::Scheduling;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<MempolicyV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<MempolicyV1>, KindError> {
         let (mode, mask) = (ask.room(8), ask.room(MOST_NODES / 8));
         // ENOSYS: a kernel without NUMA.
-        let row = ask.attempt(
-            libc::SYS_get_mempolicy,
-            [
-                mode.into(),
-                mask.into(),
-                MOST_NODES.into(),
-                0.into(),
-                0.into(),
-            ],
-        );
+        let row = ask.attempt(libc::SYS_get_mempolicy, [mode.into(), mask.into(), MOST_NODES.into(), 0.into(), 0.into()]);
         Ok(Box::new(move |answers| {
             if answers.value(row).is_err() {
-                return Ok(MempolicyV1 {
-                    mode: 0,
-                    nodes: Vec::new(),
-                });
+                return Ok(MempolicyV1 { mode: 0, nodes: Vec::new() });
             }
-            let nodes = (0u32..).zip(answers.bytes(mask)).flat_map(|(at, byte)| {
-                (0..8)
-                    .filter(move |bit| byte >> bit & 1 == 1)
-                    .map(move |bit| at * 8 + bit)
-            });
-            Ok(MempolicyV1 {
-                mode: answers.half(mode, 0),
-                nodes: nodes.collect(),
-            })
+            let nodes = (0u32..)
+                .zip(answers.bytes(mask))
+                .flat_map(|(at, byte)| (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit));
+            Ok(MempolicyV1 { mode: answers.half(mode, 0), nodes: nodes.collect() })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &MempolicyV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        let exists =
-            |node: &u32| Path::new(&format!("/sys/devices/system/node/node{node}")).exists();
+    fn apply(&self, state: &MempolicyV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        let exists = |node: &u32| Path::new(&format!("/sys/devices/system/node/node{node}")).exists();
         if !state.nodes.is_empty() && !state.nodes.iter().any(exists) {
-            warn(
-                &mut cx.warnings,
-                "a thread was bound to memory nodes that this machine does not have".into(),
-            );
+            warn(&mut cx.warnings, "a thread was bound to memory nodes that this machine does not have".into());
         }
         if state.nodes.is_empty() {
-            batch.attempt(
-                libc::SYS_set_mempolicy,
-                [state.mode.into(), 0.into(), 0.into()],
-            );
+            batch.attempt(libc::SYS_set_mempolicy, [state.mode.into(), 0.into(), 0.into()]);
             return Ok(());
         }
         let mut words = [0u64; MOST_NODES / 64];
-        for &node in state
-            .nodes
-            .iter()
-            .filter(|node| (**node as usize) < MOST_NODES)
-        {
+        for &node in state.nodes.iter().filter(|node| (**node as usize) < MOST_NODES) {
             words[node as usize / 64] |= 1 << (node % 64);
         }
         let mask = batch.words(&words);
-        batch.attempt(
-            libc::SYS_set_mempolicy,
-            [state.mode.into(), mask.into(), MOST_NODES.into()],
-        );
+        batch.attempt(libc::SYS_set_mempolicy, [state.mode.into(), mask.into(), MOST_NODES.into()]);
         Ok(())
     }
 }

@@ -31,35 +31,17 @@ impl TaskKind for Name {
 
     fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<NameV1>, KindError> {
         let room = ask.room(NAME_BYTES);
-        ask.call(
-            "read the thread's name",
-            libc::SYS_prctl,
-            [libc::PR_GET_NAME.into(), room.into()],
-        );
+        ask.call("read the thread's name", libc::SYS_prctl, [libc::PR_GET_NAME.into(), room.into()]);
         Ok(Box::new(move |answers| {
             let bytes = answers.bytes(room);
-            let end = bytes
-                .iter()
-                .position(|&byte| byte == 0)
-                .unwrap_or(bytes.len());
-            Ok(NameV1 {
-                name: bytes[..end].to_vec(),
-            })
+            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+            Ok(NameV1 { name: bytes[..end].to_vec() })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &NameV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &NameV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let name = batch.string(&state.name);
-        batch.call(
-            "set the thread's name",
-            libc::SYS_prctl,
-            [libc::PR_SET_NAME.into(), name.into()],
-        );
+        batch.call("set the thread's name", libc::SYS_prctl, [libc::PR_SET_NAME.into(), name.into()]);
         Ok(())
     }
 }
@@ -72,12 +54,7 @@ mod test {
     #[test]
     fn any_bytes_come_back() {
         for name in [&b""[..], b"a) (b :c", b"\xff\xfe\n", b"fifteen bytes!!"] {
-            bench::round_trip(
-                &Name,
-                &NameV1 {
-                    name: name.to_vec(),
-                },
-            );
+            bench::round_trip(&Name, &NameV1 { name: name.to_vec() });
         }
     }
 }

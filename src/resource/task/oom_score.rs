@@ -31,22 +31,11 @@ impl TaskKind for OomScore {
     const TAG: Tag = Tag::new("oom_score", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<OomScoreV1>, KindError> {
-        Ok(known(OomScoreV1 {
-            adjustment: read(probe.dir).unwrap_or(0),
-        }))
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<OomScoreV1>, KindError> {
+        Ok(known(OomScoreV1 { adjustment: read(probe.dir).unwrap_or(0) }))
     }
 
-    fn apply(
-        &self,
-        _state: &OomScoreV1,
-        _cx: &mut Bind<'_>,
-        _batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, _state: &OomScoreV1, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
         Ok(())
     }
 
@@ -56,28 +45,17 @@ impl TaskKind for OomScore {
         if now == Some(state.adjustment) {
             return Ok(());
         }
-        let written = dir
-            .open_file(FILE, true)
-            .map(|mut file| file.write_all(state.adjustment.to_string().as_bytes()));
+        let written = dir.open_file(FILE, true).map(|mut file| file.write_all(state.adjustment.to_string().as_bytes()));
         if !matches!(written, Ok(Ok(()))) {
             let (wanted, now) = (state.adjustment, now.unwrap_or(0));
-            warn(
-                &mut cx.warnings,
-                format!(
-                    "the OOM score adjustment is {now}, the job had {wanted}: lowering it needs CAP_SYS_RESOURCE"
-                ),
-            );
+            warn(&mut cx.warnings, format!("the OOM score adjustment is {now}, the job had {wanted}: lowering it needs CAP_SYS_RESOURCE"));
         }
         Ok(())
     }
 }
 
 fn read(dir: &ProcDir) -> Option<i32> {
-    std::str::from_utf8(&dir.read(FILE).ok()?)
-        .ok()?
-        .trim()
-        .parse()
-        .ok()
+    std::str::from_utf8(&dir.read(FILE).ok()?).ok()?.trim().parse().ok()
 }
 
 #[cfg(test)]

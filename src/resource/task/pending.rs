@@ -26,26 +26,13 @@ impl TaskKind for Pending {
     const TAG: Tag = Tag::new("pending", 1);
     const STEP: Step = Step::Pending;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<PendingV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<PendingV1>, KindError> {
         let (pid, tid) = (probe.pid, probe.tid);
         // After the batch, which has read the timers: what expires in between is rather kept twice than lost.
-        Ok(Box::new(move |_| {
-            Ok(PendingV1 {
-                signals: siginfo::pending(pid, tid, true)?,
-            })
-        }))
+        Ok(Box::new(move |_| Ok(PendingV1 { signals: siginfo::pending(pid, tid, true)? })))
     }
 
-    fn apply(
-        &self,
-        state: &PendingV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &PendingV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         for signal in &state.signals {
             let info = batch.bytes(&signal.now(cx));
             // To itself a thread may send a signal with any code: the caller is the leader.
@@ -64,11 +51,7 @@ mod test {
 
     #[test]
     fn one_row_a_signal_and_the_record_comes_back() {
-        let signals = vec![
-            siginfo::sample(10, 0, 5),
-            siginfo::sample(40, -1, 5),
-            siginfo::sample(40, -1, 6),
-        ];
+        let signals = vec![siginfo::sample(10, 0, 5), siginfo::sample(40, -1, 5), siginfo::sample(40, -1, 6)];
         let state = PendingV1 { signals };
         assert_eq!(bench::apply(&Pending, &state).0.len(), 3);
         let record = Record::encode(Pending::TAG, &state).unwrap();
@@ -78,16 +61,9 @@ mod test {
     #[test]
     fn signals_of_every_origin_come_back_in_order() {
         let mut child = bench::Child::new();
-        let signals: Vec<Siginfo> = [
-            (40, -1, 1),
-            (40, 0, 2),
-            (40, -6, 3),
-            (40, -2, 9),
-            (libc::SIGCHLD, 1, 5),
-            (libc::SIGSEGV, 1, 0),
-        ]
-        .map(|(signal, code, id)| siginfo::sample(signal, code, id))
-        .to_vec();
+        let signals: Vec<Siginfo> = [(40, -1, 1), (40, 0, 2), (40, -6, 3), (40, -2, 9), (libc::SIGCHLD, 1, 5), (libc::SIGSEGV, 1, 0)]
+            .map(|(signal, code, id)| siginfo::sample(signal, code, id))
+            .to_vec();
         let state = PendingV1 { signals };
         // The child blocks nothing, but a signal is not delivered while it is stopped.
         child.apply(&Pending, &state).unwrap();

@@ -30,37 +30,16 @@ impl TaskKind for Personality {
     const TAG: Tag = Tag::new("personality", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<PersonalityV1>, KindError> {
-        let row = ask.call(
-            "read the personality",
-            libc::SYS_personality,
-            [QUERY.into()],
-        );
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<PersonalityV1>, KindError> {
+        let row = ask.call("read the personality", libc::SYS_personality, [QUERY.into()]);
         Ok(Box::new(move |answers| {
-            let persona = answers
-                .value(row)
-                .map_err(|errno| KindError::host("read the personality", errno))?;
-            Ok(PersonalityV1 {
-                persona: u32::try_from(persona).unwrap_or(0),
-            })
+            let persona = answers.value(row).map_err(|errno| KindError::host("read the personality", errno))?;
+            Ok(PersonalityV1 { persona: u32::try_from(persona).unwrap_or(0) })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &PersonalityV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        batch.call(
-            "set the personality",
-            libc::SYS_personality,
-            [state.persona.into()],
-        );
+    fn apply(&self, state: &PersonalityV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        batch.call("set the personality", libc::SYS_personality, [state.persona.into()]);
         Ok(())
     }
 }

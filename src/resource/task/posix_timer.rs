@@ -63,11 +63,7 @@ impl TaskKind for PosixTimer {
     const TAG: Tag = Tag::new("posix_timer", 1);
     const STEP: Step = Step::Timers;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<PosixTimerV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<PosixTimerV1>, KindError> {
         let shown = match probe.dir.timers() {
             Ok(shown) => shown,
             // A kernel without CONFIG_CHECKPOINT_RESTORE.
@@ -77,30 +73,15 @@ impl TaskKind for PosixTimer {
         let mut rooms = Vec::with_capacity(shown.len());
         for timer in &shown {
             let room = ask.room(32);
-            ask.call(
-                "read a POSIX timer",
-                libc::SYS_timer_gettime,
-                [timer.id.into(), room.into()],
-            );
+            ask.call("read a POSIX timer", libc::SYS_timer_gettime, [timer.id.into(), room.into()]);
             rooms.push(room);
         }
         let tid = probe.tid;
         Ok(Box::new(move |answers| {
             // After the batch: what has expired in between is seen.
-            let shared = if shown.is_empty() {
-                Vec::new()
-            } else {
-                expired_timers(tid, true)?
-            };
-            let timer =
-                |(shown, room): (&Shown, &Buffer)| Timer::new(shown, *room, answers, &shared);
-            Ok(PosixTimerV1 {
-                timers: shown
-                    .iter()
-                    .zip(&rooms)
-                    .map(timer)
-                    .collect::<Result<_, _>>()?,
-            })
+            let shared = if shown.is_empty() { Vec::new() } else { expired_timers(tid, true)? };
+            let timer = |(shown, room): (&Shown, &Buffer)| Timer::new(shown, *room, answers, &shared);
+            Ok(PosixTimerV1 { timers: shown.iter().zip(&rooms).map(timer).collect::<Result<_, _>>()? })
         }))
     }
 
@@ -115,12 +96,7 @@ impl TaskKind for PosixTimer {
         Ok(())
     }
 
-    fn apply(
-        &self,
-        state: &PosixTimerV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &PosixTimerV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         if !state.timers.is_empty() {
             rows(state, process::timer_ids_can_be_chosen(), cx, batch);
         }
@@ -129,33 +105,19 @@ impl TaskKind for PosixTimer {
 }
 
 impl Timer {
-    fn new(
-        shown: &Shown,
-        room: Buffer,
-        answers: &Answers,
-        shared: &[i32],
-    ) -> Result<Timer, KindError> {
+    fn new(shown: &Shown, room: Buffer, answers: &Answers, shared: &[i32]) -> Result<Timer, KindError> {
         let (notify, thread) = match (shown.notify, shown.target) {
             (Notify::None, _) => (libc::SIGEV_NONE, None),
             (Notify::Signal, Target::Process(_)) => (libc::SIGEV_SIGNAL, None),
             (Notify::Thread, Target::Process(_)) => (SIGEV_THREAD, None),
-            (Notify::Signal | Notify::Thread, Target::Thread(tid)) => {
-                (libc::SIGEV_THREAD_ID, Some(tid))
-            }
+            (Notify::Signal | Notify::Thread, Target::Thread(tid)) => (libc::SIGEV_THREAD_ID, Some(tid)),
         };
         let is_pending = match thread {
             None => shared.contains(&shown.id),
             // A thread that has ended has no queue any more.
-            Some(tid) => {
-                expired_timers(tid, false).is_ok_and(|expired| expired.contains(&shown.id))
-            }
+            Some(tid) => expired_timers(tid, false).is_ok_and(|expired| expired.contains(&shown.id)),
         };
-        let time = |at: usize| {
-            answers
-                .word(room, at)
-                .saturating_mul(SECOND_NS)
-                .saturating_add(answers.word(room, at + 1))
-        };
+        let time = |at: usize| answers.word(room, at).saturating_mul(SECOND_NS).saturating_add(answers.word(room, at + 1));
         Ok(Timer {
             id: shown.id,
             clock: shown.clock,
@@ -189,11 +151,7 @@ impl Timer {
 
 fn rows(state: &PosixTimerV1, can_choose: bool, cx: &mut Bind<'_>, batch: &mut Batch) {
     if can_choose {
-        batch.call(
-            "choose timer ids",
-            libc::SYS_prctl,
-            [PR_TIMER_CREATE_RESTORE_IDS.into(), 1.into()],
-        );
+        batch.call("choose timer ids", libc::SYS_prctl, [PR_TIMER_CREATE_RESTORE_IDS.into(), 1.into()]);
     }
     let mut next = 0;
     for timer in &state.timers {
@@ -201,52 +159,27 @@ fn rows(state: &PosixTimerV1, can_choose: bool, cx: &mut Bind<'_>, batch: &mut B
             // Ids count up from 0; one that was not in use is passed over.
             let event = event(libc::SIGEV_NONE, 0, 0, 0, batch);
             create(libc::CLOCK_MONOTONIC, event, next, batch);
-            batch.call(
-                "delete a POSIX timer",
-                libc::SYS_timer_delete,
-                [next.into()],
-            );
+            batch.call("delete a POSIX timer", libc::SYS_timer_delete, [next.into()]);
             next += 1;
         }
         next = timer.id + 1;
         let thread = timer.thread.map_or(0, cx.id);
         let event = event(timer.notify, timer.signal, timer.value, thread, batch);
-        create(
-            possible(timer.clock_now(cx.id), &mut cx.warnings),
-            event,
-            timer.id,
-            batch,
-        );
+        create(possible(timer.clock_now(cx.id), &mut cx.warnings), event, timer.id, batch);
         // An expired timer expires again at once: its signal is pending as it was, and overruns are counted on.
-        let remaining = if timer.is_pending {
-            1
-        } else {
-            timer.remaining_ns
-        };
+        let remaining = if timer.is_pending { 1 } else { timer.remaining_ns };
         let split = |ns: u64| [ns / SECOND_NS, ns % SECOND_NS];
         let times = batch.words(&[split(timer.interval_ns), split(remaining)].concat());
-        batch.call(
-            "set a POSIX timer",
-            libc::SYS_timer_settime,
-            [timer.id.into(), 0.into(), times.into(), 0.into()],
-        );
+        batch.call("set a POSIX timer", libc::SYS_timer_settime, [timer.id.into(), 0.into(), times.into(), 0.into()]);
     }
     if can_choose {
-        batch.call(
-            "let the kernel choose timer ids",
-            libc::SYS_prctl,
-            [PR_TIMER_CREATE_RESTORE_IDS.into(), 0.into()],
-        );
+        batch.call("let the kernel choose timer ids", libc::SYS_prctl, [PR_TIMER_CREATE_RESTORE_IDS.into(), 0.into()]);
     }
 }
 
 fn create(clock: i32, event: Buffer, id: i32, batch: &mut Batch) {
     let id = batch.bytes(&id.to_le_bytes());
-    batch.call(
-        "create a POSIX timer",
-        libc::SYS_timer_create,
-        [clock.into(), event.into(), id.into()],
-    );
+    batch.call("create a POSIX timer", libc::SYS_timer_create, [clock.into(), event.into(), id.into()]);
 }
 
 /// `struct sigevent`.
@@ -269,10 +202,7 @@ fn possible(clock: i32, warnings: &mut Vec<String>) -> i32 {
     if super::has_host_capability(CAP_WAKE_ALARM) {
         return clock;
     }
-    warn(
-        warnings,
-        "a timer will not wake the machine from sleep: that needs CAP_WAKE_ALARM".into(),
-    );
+    warn(warnings, "a timer will not wake the machine from sleep: that needs CAP_WAKE_ALARM".into());
     plain
 }
 
@@ -283,83 +213,37 @@ mod test {
 
     fn timer(id: i32, clock: i32) -> Timer {
         let (notify, signal, value) = (libc::SIGEV_SIGNAL, 40, 0x1234);
-        Timer {
-            id,
-            clock,
-            notify,
-            signal,
-            value,
-            thread: None,
-            interval_ns: 5,
-            remaining_ns: 3600 * SECOND_NS,
-            is_pending: false,
-        }
+        Timer { id, clock, notify, signal, value, thread: None, interval_ns: 5, remaining_ns: 3600 * SECOND_NS, is_pending: false }
     }
 
     #[test]
     fn timers_come_back_under_their_ids() {
         let mut child = bench::Child::new();
-        let to_thread = Timer {
-            notify: libc::SIGEV_THREAD_ID,
-            thread: Some(child.pid),
-            interval_ns: 60 * SECOND_NS,
-            ..timer(5, 7)
-        };
-        let off = Timer {
-            remaining_ns: 0,
-            interval_ns: 0,
-            ..timer(9, 1)
-        };
-        let silent = Timer {
-            notify: libc::SIGEV_NONE,
-            ..timer(2, 0)
-        };
-        let expired = Timer {
-            is_pending: true,
-            interval_ns: 0,
-            ..timer(11, 1)
-        };
+        let to_thread = Timer { notify: libc::SIGEV_THREAD_ID, thread: Some(child.pid), interval_ns: 60 * SECOND_NS, ..timer(5, 7) };
+        let off = Timer { remaining_ns: 0, interval_ns: 0, ..timer(9, 1) };
+        let silent = Timer { notify: libc::SIGEV_NONE, ..timer(2, 0) };
+        let expired = Timer { is_pending: true, interval_ns: 0, ..timer(11, 1) };
         let wanted = vec![silent, to_thread, timer(7, -6), off, expired];
-        child
-            .apply(
-                &PosixTimer,
-                &PosixTimerV1 {
-                    timers: wanted.clone(),
-                },
-            )
-            .unwrap();
+        child.apply(&PosixTimer, &PosixTimerV1 { timers: wanted.clone() }).unwrap();
         let found = child.capture(&PosixTimer).unwrap().timers;
         assert_eq!(found.len(), wanted.len());
         for (found, wanted) in found.into_iter().zip(wanted) {
             let late = wanted.remaining_ns.saturating_sub(found.remaining_ns);
             assert!(late < 60 * SECOND_NS || wanted.is_pending, "{found:?}");
             let remaining_ns = wanted.remaining_ns;
-            assert_eq!(
-                Timer {
-                    remaining_ns,
-                    ..found
-                },
-                wanted
-            );
+            assert_eq!(Timer { remaining_ns, ..found }, wanted);
         }
     }
 
     #[test]
     fn clocks_of_processor_time_name_their_owner_by_its_new_id() {
-        let of_thread = |thread| Timer {
-            thread,
-            ..timer(0, -2)
-        };
+        let of_thread = |thread| Timer { thread, ..timer(0, -2) };
         for (what, timer, clock) in [
             ("monotonic", timer(0, 1), 1),
             ("of the process", timer(0, -6), -6),
             ("of process 77", timer(0, !77 << 3 | 2), !1077 << 3 | 2),
             ("of the leader", of_thread(None), -2),
-            (
-                "of the thread that is told",
-                of_thread(Some(77)),
-                !1077 << 3 | 6,
-            ),
+            ("of the thread that is told", of_thread(Some(77)), !1077 << 3 | 6),
         ] {
             assert_eq!(timer.clock_now(&|id| id + 1000), clock, "{what}");
         }
@@ -369,18 +253,8 @@ mod test {
     fn old_kernels_count_up_to_the_id() {
         let snapshot = bench::empty_job();
         let (id, path) = (|id| id, |path: &std::path::Path| path.to_owned());
-        let mut cx = Bind {
-            snapshot: &snapshot,
-            pid: 1,
-            tid: 1,
-            id: &id,
-            path: &path,
-            same_ids: true,
-            warnings: Vec::new(),
-        };
-        let state = PosixTimerV1 {
-            timers: vec![timer(2, 1), timer(4, 1)],
-        };
+        let mut cx = Bind { snapshot: &snapshot, pid: 1, tid: 1, id: &id, path: &path, same_ids: true, warnings: Vec::new() };
+        let state = PosixTimerV1 { timers: vec![timer(2, 1), timer(4, 1)] };
         for (can_choose, n_rows) in [(true, 6), (false, 10)] {
             let mut batch = Batch::new();
             rows(&state, can_choose, &mut cx, &mut batch);

@@ -29,34 +29,14 @@ impl TaskKind for RobustList {
     const TAG: Tag = Tag::new("robust_list", 1);
     const STEP: Step = Step::Registrations;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<RobustListV1>, KindError> {
-        let list = process::robust_list(probe.tid).map_err(|errno| {
-            KindError::host(
-                format!("read the robust futex list of thread {}", probe.tid),
-                errno,
-            )
-        })?;
-        Ok(known(RobustListV1 {
-            head: list.head,
-            bytes: list.bytes,
-        }))
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<RobustListV1>, KindError> {
+        let list = process::robust_list(probe.tid)
+            .map_err(|errno| KindError::host(format!("read the robust futex list of thread {}", probe.tid), errno))?;
+        Ok(known(RobustListV1 { head: list.head, bytes: list.bytes }))
     }
 
-    fn apply(
-        &self,
-        state: &RobustListV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        batch.call(
-            "register the robust futex list",
-            libc::SYS_set_robust_list,
-            [state.head.into(), state.bytes.into()],
-        );
+    fn apply(&self, state: &RobustListV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        batch.call("register the robust futex list", libc::SYS_set_robust_list, [state.head.into(), state.bytes.into()]);
         Ok(())
     }
 }

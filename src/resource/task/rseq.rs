@@ -41,26 +41,12 @@ impl TaskKind for Rseq {
                 return Err(TraceeError::request("read the rseq area", probe.tid, errno).into());
             }
         };
-        Ok(known(RseqV1 {
-            address: found.address,
-            bytes: found.bytes,
-            signature: found.signature,
-        }))
+        Ok(known(RseqV1 { address: found.address, bytes: found.bytes, signature: found.signature }))
     }
 
-    fn apply(
-        &self,
-        state: &RseqV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &RseqV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         if state.address != 0 {
-            let args = [
-                state.address.into(),
-                state.bytes.into(),
-                0.into(),
-                state.signature.into(),
-            ];
+            let args = [state.address.into(), state.bytes.into(), 0.into(), state.signature.into()];
             batch.call("register the rseq area", libc::SYS_rseq, args);
         }
         Ok(())
@@ -75,21 +61,7 @@ mod test {
     #[test]
     fn libc_has_registered_an_area_and_it_needs_one_row() {
         let state = bench::Child::new().capture(&Rseq).unwrap();
-        assert_eq!(
-            bench::apply(&Rseq, &state).0.len(),
-            usize::from(state.address != 0)
-        );
-        assert_eq!(
-            bench::apply(
-                &Rseq,
-                &RseqV1 {
-                    address: 0,
-                    ..state
-                }
-            )
-            .0
-            .len(),
-            0
-        );
+        assert_eq!(bench::apply(&Rseq, &state).0.len(), usize::from(state.address != 0));
+        assert_eq!(bench::apply(&Rseq, &RseqV1 { address: 0, ..state }).0.len(), 0);
     }
 }

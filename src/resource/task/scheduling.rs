@@ -32,17 +32,8 @@ impl TaskKind for Scheduling {
     const TAG: Tag = Tag::new("scheduling", 1);
     const STEP: Step = Step::Scheduling;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<SchedulingV1>, KindError> {
-        let failed = |errno| {
-            KindError::host(
-                format!("read the scheduling of thread {}", probe.tid),
-                errno,
-            )
-        };
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<SchedulingV1>, KindError> {
+        let failed = |errno| KindError::host(format!("read the scheduling of thread {}", probe.tid), errno);
         let mut attr = process::sched_attr(probe.tid).map_err(failed)?;
         // Since Linux 6.12 the slice of a fair thread is shown, also the default one, which depends on the machine.
         if is_fair(attr.policy) && attr.runtime == process::sched_attr(0).map_err(failed)?.runtime {
@@ -51,22 +42,13 @@ impl TaskKind for Scheduling {
         Ok(known(SchedulingV1 { attr }))
     }
 
-    fn apply(
-        &self,
-        state: &SchedulingV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &SchedulingV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let mut attr = Rights::ours()?.best(state.attr);
         if attr != state.attr && has_host_capability(CAP_SYS_NICE) {
             attr = state.attr;
         }
         if attr != state.attr {
-            let text = format!(
-                "a thread of the job had {}, it gets {}: the rest needs CAP_SYS_NICE",
-                shown(&state.attr),
-                shown(&attr)
-            );
+            let text = format!("a thread of the job had {}, it gets {}: the rest needs CAP_SYS_NICE", shown(&state.attr), shown(&attr));
             warn(&mut cx.warnings, text);
         }
         let room = batch.bytes(&encode(&attr));
@@ -91,21 +73,14 @@ impl Rights {
         let most_priority = process::own_limit(libc::RLIMIT_RTPRIO).map_err(failed)?.0;
         let least_nice = 20 - i32::try_from(nice_limit.min(40)).unwrap_or(0);
         let (policy, nice) = (own.policy, own.nice);
-        Ok(Rights {
-            policy,
-            nice,
-            least_nice,
-            most_priority,
-        })
+        Ok(Rights { policy, nice, least_nice, most_priority })
     }
 
     /// The wanted attributes, or the nearest that are allowed.
     fn best(&self, wanted: SchedAttr) -> SchedAttr {
         let mut attr = wanted;
         let is_allowed = match attr.policy.cast_signed() {
-            libc::SCHED_FIFO | libc::SCHED_RR => {
-                attr.policy == self.policy || u64::from(attr.priority) <= self.most_priority
-            }
+            libc::SCHED_FIFO | libc::SCHED_RR => attr.policy == self.policy || u64::from(attr.priority) <= self.most_priority,
             libc::SCHED_DEADLINE => false,
             _ => true,
         };
@@ -122,10 +97,7 @@ impl Rights {
 }
 
 fn is_fair(policy: u32) -> bool {
-    matches!(
-        policy.cast_signed(),
-        libc::SCHED_OTHER | libc::SCHED_BATCH | libc::SCHED_IDLE
-    )
+    matches!(policy.cast_signed(), libc::SCHED_OTHER | libc::SCHED_BATCH | libc::SCHED_IDLE)
 }
 
 fn encode(attr: &SchedAttr) -> Vec<u8> {
@@ -162,71 +134,21 @@ mod test {
     use super::*;
 
     fn attr(policy: i32, nice: i32, priority: u32) -> SchedAttr {
-        SchedAttr {
-            policy: policy.cast_unsigned(),
-            nice,
-            priority,
-            ..SchedAttr::default()
-        }
+        SchedAttr { policy: policy.cast_unsigned(), nice, priority, ..SchedAttr::default() }
     }
 
     #[test]
     fn without_rights_the_nearest_is_chosen() {
-        let user = |nice, least_nice, most_priority| Rights {
-            policy: 0,
-            nice,
-            least_nice,
-            most_priority,
-        };
+        let user = |nice, least_nice, most_priority| Rights { policy: 0, nice, least_nice, most_priority };
         for (what, rights, wanted, best) in [
-            (
-                "nicer is always allowed",
-                user(0, 20, 0),
-                attr(0, 5, 0),
-                attr(0, 5, 0),
-            ),
-            (
-                "less nice is not",
-                user(7, 20, 0),
-                attr(0, 5, 0),
-                attr(0, 7, 0),
-            ),
-            (
-                "unless the limit says so",
-                user(7, 4, 0),
-                attr(0, 5, 0),
-                attr(0, 5, 0),
-            ),
-            (
-                "and then as far as it goes",
-                user(7, 6, 0),
-                attr(0, 5, 0),
-                attr(0, 6, 0),
-            ),
-            (
-                "idle",
-                user(0, 20, 0),
-                attr(libc::SCHED_IDLE, 0, 0),
-                attr(libc::SCHED_IDLE, 0, 0),
-            ),
-            (
-                "real-time",
-                user(0, 20, 0),
-                attr(libc::SCHED_FIFO, 0, 9),
-                attr(0, 0, 0),
-            ),
-            (
-                "real-time with a limit",
-                user(0, 20, 10),
-                attr(libc::SCHED_FIFO, 0, 9),
-                attr(libc::SCHED_FIFO, 0, 9),
-            ),
-            (
-                "deadline",
-                user(0, 20, 99),
-                attr(libc::SCHED_DEADLINE, 0, 0),
-                attr(0, 0, 0),
-            ),
+            ("nicer is always allowed", user(0, 20, 0), attr(0, 5, 0), attr(0, 5, 0)),
+            ("less nice is not", user(7, 20, 0), attr(0, 5, 0), attr(0, 7, 0)),
+            ("unless the limit says so", user(7, 4, 0), attr(0, 5, 0), attr(0, 5, 0)),
+            ("and then as far as it goes", user(7, 6, 0), attr(0, 5, 0), attr(0, 6, 0)),
+            ("idle", user(0, 20, 0), attr(libc::SCHED_IDLE, 0, 0), attr(libc::SCHED_IDLE, 0, 0)),
+            ("real-time", user(0, 20, 0), attr(libc::SCHED_FIFO, 0, 9), attr(0, 0, 0)),
+            ("real-time with a limit", user(0, 20, 10), attr(libc::SCHED_FIFO, 0, 9), attr(libc::SCHED_FIFO, 0, 9)),
+            ("deadline", user(0, 20, 99), attr(libc::SCHED_DEADLINE, 0, 0), attr(0, 0, 0)),
         ] {
             assert_eq!(rights.best(wanted), best, "{what}");
         }
@@ -234,47 +156,19 @@ mod test {
 
     #[test]
     fn clamps_are_given_only_when_there_are_any() {
-        let bytes = encode(&SchedAttr {
-            util_max: FULL_CLAMP,
-            nice: -1,
-            ..attr(3, 0, 0)
-        });
-        assert_eq!(
-            (bytes.len(), bytes[0], bytes[4], bytes[8], &bytes[16..20]),
-            (56, 48, 3, 0, &[0xff; 4][..])
-        );
-        let bytes = encode(&SchedAttr {
-            util_max: 500,
-            ..attr(0, 0, 0)
-        });
+        let bytes = encode(&SchedAttr { util_max: FULL_CLAMP, nice: -1, ..attr(3, 0, 0) });
+        assert_eq!((bytes.len(), bytes[0], bytes[4], bytes[8], &bytes[16..20]), (56, 48, 3, 0, &[0xff; 4][..]));
+        let bytes = encode(&SchedAttr { util_max: 500, ..attr(0, 0, 0) });
         assert_eq!((bytes[0], bytes[8]), (56, 0x60));
     }
 
     #[test]
     fn scheduling_comes_back() {
         let mut child = super::super::bench::Child::new();
-        for wanted in [
-            attr(libc::SCHED_BATCH, 7, 0),
-            SchedAttr {
-                flags: RESET_ON_FORK,
-                ..attr(libc::SCHED_IDLE, 7, 0)
-            },
-        ] {
-            child
-                .apply(&Scheduling, &SchedulingV1 { attr: wanted })
-                .unwrap();
-            let SchedAttr {
-                policy,
-                flags,
-                nice,
-                priority,
-                runtime,
-                ..
-            } = child.capture(&Scheduling).unwrap().attr;
-            assert_eq!(
-                (policy, flags, nice, priority),
-                (wanted.policy, wanted.flags, wanted.nice, wanted.priority)
-            );
+        for wanted in [attr(libc::SCHED_BATCH, 7, 0), SchedAttr { flags: RESET_ON_FORK, ..attr(libc::SCHED_IDLE, 7, 0) }] {
+            child.apply(&Scheduling, &SchedulingV1 { attr: wanted }).unwrap();
+            let SchedAttr { policy, flags, nice, priority, runtime, .. } = child.capture(&Scheduling).unwrap().attr;
+            assert_eq!((policy, flags, nice, priority), (wanted.policy, wanted.flags, wanted.nice, wanted.priority));
             assert_eq!(runtime, 0, "no slice of its own");
         }
     }

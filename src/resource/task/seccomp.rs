@@ -52,17 +52,9 @@ impl TaskKind for Seccomp {
     const TAG: Tag = Tag::new("seccomp", 1);
     const STEP: Step = Step::Filters;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<SeccompV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<SeccompV1>, KindError> {
         let (mode, no_new_privs) = (probe.status.seccomp, probe.status.no_new_privs);
-        let mut state = SeccompV1 {
-            mode,
-            no_new_privs,
-            ..SeccompV1::default()
-        };
+        let mut state = SeccompV1 { mode, no_new_privs, ..SeccompV1::default() };
         if mode == libc::SECCOMP_MODE_FILTER {
             state.inherited = our_filters()?.min(probe.status.seccomp_filters);
             // Before Linux 5.9 the number is not shown, and the end is found by asking.
@@ -79,10 +71,7 @@ impl TaskKind for Seccomp {
         }
         let ours = our_filters()?;
         if ours != state.inherited {
-            let text = format!(
-                "the job had {} seccomp filters from its surroundings, it gets our {ours} instead",
-                state.inherited
-            );
+            let text = format!("the job had {} seccomp filters from its surroundings, it gets our {ours} instead", state.inherited);
             warn(&mut cx.warnings, text);
         }
         if !state.filters.is_empty() && (0 < ours || !process::has_capability(CAP_SYS_ADMIN)) {
@@ -94,36 +83,19 @@ impl TaskKind for Seccomp {
         Ok(())
     }
 
-    fn apply(
-        &self,
-        state: &SeccompV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &SeccompV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         if state.mode == STRICT {
-            batch.call(
-                "enter strict seccomp mode",
-                libc::SYS_prctl,
-                [libc::PR_SET_SECCOMP.into(), STRICT.into()],
-            );
+            batch.call("enter strict seccomp mode", libc::SYS_prctl, [libc::PR_SET_SECCOMP.into(), STRICT.into()]);
         }
         if state.no_new_privs && !state.filters.is_empty() {
-            batch.call(
-                "set no_new_privs",
-                libc::SYS_prctl,
-                [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into()],
-            );
+            batch.call("set no_new_privs", libc::SYS_prctl, [libc::PR_SET_NO_NEW_PRIVS.into(), 1.into()]);
         }
         for filter in &state.filters {
             let program = batch.bytes(&filter.program);
             // struct sock_fprog: the number of instructions, and where they are.
             let header = batch.words(&[filter.program.len() as u64 / 8, 0]);
             batch.pointer(header, 8, program);
-            let args = [
-                SET_MODE_FILTER.into(),
-                (filter.flags & FLAG_LOG).into(),
-                header.into(),
-            ];
+            let args = [SET_MODE_FILTER.into(), (filter.flags & FLAG_LOG).into(), header.into()];
             batch.call("install a seccomp filter", libc::SYS_seccomp, args);
         }
         Ok(())
@@ -132,16 +104,8 @@ impl TaskKind for Seccomp {
 
 /// How many filters we run under.
 fn our_filters() -> Result<u32, KindError> {
-    let Status {
-        seccomp,
-        seccomp_filters,
-        ..
-    } = ProcDir::open(std::process::id().cast_signed())?.status()?;
-    Ok(if seccomp == libc::SECCOMP_MODE_FILTER {
-        seccomp_filters
-    } else {
-        0
-    })
+    let Status { seccomp, seccomp_filters, .. } = ProcDir::open(std::process::id().cast_signed())?.status()?;
+    Ok(if seccomp == libc::SECCOMP_MODE_FILTER { seccomp_filters } else { 0 })
 }
 
 /// The filters of a thread but the `inherited` oldest. The kernel counts from the oldest, whatever ptrace(2) says.
@@ -176,21 +140,13 @@ mod test {
     /// A filter that returns an errno for one call and allows all others.
     fn filter(number: u32, errno: u32, flags: u64) -> Filter {
         let instruction = |code: u16, jump_true: u8, jump_false: u8, value: u32| {
-            [
-                &code.to_le_bytes()[..],
-                &[jump_true, jump_false],
-                &value.to_le_bytes(),
-            ]
-            .concat()
+            [&code.to_le_bytes()[..], &[jump_true, jump_false], &value.to_le_bytes()].concat()
         };
         let load = instruction(0x20, 0, 0, 0);
         let compare = instruction(0x15, 0, 1, number);
         let refuse = instruction(0x06, 0, 0, 0x0005_0000 | errno);
         let allow = instruction(0x06, 0, 0, 0x7fff_0000);
-        Filter {
-            program: [load, compare, refuse, allow].concat(),
-            flags,
-        }
+        Filter { program: [load, compare, refuse, allow].concat(), flags }
     }
 
     #[test]
@@ -200,55 +156,20 @@ mod test {
         }
         let filters = vec![filter(140, 71, 0), filter(162, 72, FLAG_LOG)];
         let inherited = our_filters().unwrap();
-        bench::round_trip(
-            &Seccomp,
-            &SeccompV1 {
-                mode: 2,
-                filters,
-                inherited,
-                no_new_privs: true,
-            },
-        );
-        bench::round_trip(
-            &Seccomp,
-            &SeccompV1 {
-                mode: 2,
-                filters: vec![filter(140, 71, 0)],
-                inherited,
-                no_new_privs: false,
-            },
-        );
+        bench::round_trip(&Seccomp, &SeccompV1 { mode: 2, filters, inherited, no_new_privs: true });
+        bench::round_trip(&Seccomp, &SeccompV1 { mode: 2, filters: vec![filter(140, 71, 0)], inherited, no_new_privs: false });
     }
 
     #[test]
     fn a_thread_without_filters_needs_no_rows() {
         assert_eq!(bench::apply(&Seccomp, &SeccompV1::default()).0.len(), 0);
-        assert_eq!(
-            bench::apply(
-                &Seccomp,
-                &SeccompV1 {
-                    mode: STRICT,
-                    ..SeccompV1::default()
-                }
-            )
-            .0
-            .len(),
-            1
-        );
+        assert_eq!(bench::apply(&Seccomp, &SeccompV1 { mode: STRICT, ..SeccompV1::default() }).0.len(), 1);
     }
 
     #[test]
     fn other_surroundings_are_named() {
         let inherited = our_filters().unwrap() + 1;
-        let warnings = bench::plan(
-            &Seccomp,
-            &SeccompV1 {
-                mode: 2,
-                inherited,
-                ..SeccompV1::default()
-            },
-        )
-        .unwrap();
+        let warnings = bench::plan(&Seccomp, &SeccompV1 { mode: 2, inherited, ..SeccompV1::default() }).unwrap();
         assert_eq!(warnings.len(), 1);
     }
 }

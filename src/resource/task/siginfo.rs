@@ -29,13 +29,8 @@ const SI_TKILL: i32 = -6;
 
 impl Siginfo {
     fn new(bytes: [u8; SIGINFO_BYTES]) -> Siginfo {
-        let used = bytes
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
-        Siginfo {
-            bytes: bytes[..used].to_vec(),
-        }
+        let used = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        Siginfo { bytes: bytes[..used].to_vec() }
     }
 
     fn word(&self, at: usize) -> i32 {
@@ -76,26 +71,18 @@ pub(super) fn pending(pid: i32, tid: i32, shared: bool) -> Result<Vec<Siginfo>, 
     let mut signals = all(tid, shared)?;
     if signals.iter().any(|signal| signal.timer().is_some()) {
         let timers = ProcDir::open(pid)?.timers().unwrap_or_default();
-        signals.retain(|signal| {
-            signal
-                .timer()
-                .is_none_or(|id| timers.iter().all(|timer| timer.id != id))
-        });
+        signals.retain(|signal| signal.timer().is_none_or(|id| timers.iter().all(|timer| timer.id != id)));
     }
     Ok(signals)
 }
 
 /// The ids of the timers whose signals are pending.
 pub(super) fn expired_timers(tid: i32, shared: bool) -> Result<Vec<i32>, KindError> {
-    Ok(all(tid, shared)?
-        .iter()
-        .filter_map(Siginfo::timer)
-        .collect())
+    Ok(all(tid, shared)?.iter().filter_map(Siginfo::timer).collect())
 }
 
 fn all(tid: i32, shared: bool) -> Result<Vec<Siginfo>, KindError> {
-    let found = ptrace::pending_signals(tid, shared)
-        .map_err(|e| TraceeError::request("read the pending signals", tid, e))?;
+    let found = ptrace::pending_signals(tid, shared).map_err(|e| TraceeError::request("read the pending signals", tid, e))?;
     Ok(found.into_iter().map(Siginfo::new).collect())
 }
 
@@ -136,16 +123,8 @@ mod test {
             ("a code of the program's own", sample(40, -1001, 5), 5),
         ] {
             let bytes = info.now(&cx);
-            assert_eq!(
-                (bytes.len(), bytes[..4].to_vec()),
-                (128, info.signal().to_le_bytes().to_vec()),
-                "{what}"
-            );
-            assert_eq!(
-                i32::from_le_bytes(bytes[16..20].try_into().unwrap()),
-                id,
-                "{what}"
-            );
+            assert_eq!((bytes.len(), bytes[..4].to_vec()), (128, info.signal().to_le_bytes().to_vec()), "{what}");
+            assert_eq!(i32::from_le_bytes(bytes[16..20].try_into().unwrap()), id, "{what}");
         }
     }
 }

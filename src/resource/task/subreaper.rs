@@ -25,34 +25,14 @@ impl TaskKind for Subreaper {
     const TAG: Tag = Tag::new("subreaper", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<SubreaperV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<SubreaperV1>, KindError> {
         let room = ask.room(4);
-        ask.call(
-            "read the subreaper flag",
-            libc::SYS_prctl,
-            [libc::PR_GET_CHILD_SUBREAPER.into(), room.into()],
-        );
-        Ok(Box::new(move |answers| {
-            Ok(SubreaperV1 {
-                is_set: answers.half(room, 0) != 0,
-            })
-        }))
+        ask.call("read the subreaper flag", libc::SYS_prctl, [libc::PR_GET_CHILD_SUBREAPER.into(), room.into()]);
+        Ok(Box::new(move |answers| Ok(SubreaperV1 { is_set: answers.half(room, 0) != 0 })))
     }
 
-    fn apply(
-        &self,
-        state: &SubreaperV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
-        let args = [
-            libc::PR_SET_CHILD_SUBREAPER.into(),
-            u32::from(state.is_set).into(),
-        ];
+    fn apply(&self, state: &SubreaperV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
+        let args = [libc::PR_SET_CHILD_SUBREAPER.into(), u32::from(state.is_set).into()];
         batch.call("set the subreaper flag", libc::SYS_prctl, args);
         Ok(())
     }

@@ -33,31 +33,12 @@ impl TaskKind for SyscallDispatch {
     const TAG: Tag = Tag::new("syscall_dispatch", 1);
     const STEP: Step = Step::Registrations;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<SyscallDispatchV1>, KindError> {
-        let SyscallUserDispatch {
-            mode,
-            selector,
-            offset,
-            len,
-        } = ptrace::syscall_user_dispatch(probe.tid).unwrap_or_default();
-        Ok(known(SyscallDispatchV1 {
-            mode,
-            offset,
-            bytes: len,
-            selector,
-        }))
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<SyscallDispatchV1>, KindError> {
+        let SyscallUserDispatch { mode, selector, offset, len } = ptrace::syscall_user_dispatch(probe.tid).unwrap_or_default();
+        Ok(known(SyscallDispatchV1 { mode, offset, bytes: len, selector }))
     }
 
-    fn apply(
-        &self,
-        _state: &SyscallDispatchV1,
-        _cx: &mut Bind<'_>,
-        _batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, _state: &SyscallDispatchV1, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
         Ok(())
     }
 
@@ -66,12 +47,7 @@ impl TaskKind for SyscallDispatch {
         if state.mode == 0 {
             return Ok(());
         }
-        let config = SyscallUserDispatch {
-            mode: state.mode,
-            selector: state.selector,
-            offset: state.offset,
-            len: state.bytes,
-        };
+        let config = SyscallUserDispatch { mode: state.mode, selector: state.selector, offset: state.offset, len: state.bytes };
         let failed = |errno| TraceeError::request("set the system call dispatch", cx.tid, errno);
         Ok(ptrace::set_syscall_user_dispatch(cx.tid, &config).map_err(failed)?)
     }
@@ -84,31 +60,13 @@ mod test {
 
     #[test]
     fn settings_come_back() {
-        let state = SyscallDispatchV1 {
-            mode: 1,
-            offset: 0x1000,
-            bytes: 0x2000,
-            selector: 0,
-        };
+        let state = SyscallDispatchV1 { mode: 1, offset: 0x1000, bytes: 0x2000, selector: 0 };
         let mut child = bench::Child::new();
         if ptrace::syscall_user_dispatch(child.pid).is_err() {
             return;
         }
         child.apply(&SyscallDispatch, &state).unwrap();
-        let SyscallUserDispatch {
-            mode,
-            selector,
-            offset,
-            len,
-        } = ptrace::syscall_user_dispatch(child.pid).unwrap();
-        assert_eq!(
-            SyscallDispatchV1 {
-                mode,
-                offset,
-                bytes: len,
-                selector
-            },
-            state
-        );
+        let SyscallUserDispatch { mode, selector, offset, len } = ptrace::syscall_user_dispatch(child.pid).unwrap();
+        assert_eq!(SyscallDispatchV1 { mode, offset, bytes: len, selector }, state);
     }
 }

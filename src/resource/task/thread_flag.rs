@@ -55,13 +55,7 @@ const INDIRECT_BRANCH: i32 = 1;
 const L1D_FLUSH: i32 = 2;
 
 static SETTINGS: &[Setting] = &[
-    Setting {
-        name: "tsc",
-        get: Get::Written(libc::PR_GET_TSC),
-        default: 1,
-        call: libc::SYS_prctl,
-        set: &[libc::PR_SET_TSC],
-    },
+    Setting { name: "tsc", get: Get::Written(libc::PR_GET_TSC), default: 1, call: libc::SYS_prctl, set: &[libc::PR_SET_TSC] },
     Setting {
         name: "machine_check",
         get: Get::Returned(libc::SYS_prctl, &[libc::PR_MCE_KILL_GET]),
@@ -104,60 +98,32 @@ impl TaskKind for ThreadFlag {
     const TAG: Tag = Tag::new("thread_flag", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<ThreadFlagV1>, KindError> {
-        if probe
-            .status
-            .x86_thread_features
-            .iter()
-            .any(|feature| feature == "shstk")
-        {
+    fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<ThreadFlagV1>, KindError> {
+        if probe.status.x86_thread_features.iter().any(|feature| feature == "shstk") {
             return Err(KindError::Unsupported {
-                what: format!(
-                    "thread {} of process {}, which runs with a shadow stack,",
-                    probe.tid, probe.pid
-                ),
+                what: format!("thread {} of process {}, which runs with a shadow stack,", probe.tid, probe.pid),
                 remedy: "start the job without: GLIBC_TUNABLES=glibc.cpu.x86_shstk=off".into(),
             });
         }
         let room = ask.room(4);
-        let rows: Vec<Row> = SETTINGS
-            .iter()
-            .map(|setting| setting.get.ask(room, ask))
-            .collect();
+        let rows: Vec<Row> = SETTINGS.iter().map(|setting| setting.get.ask(room, ask)).collect();
         Ok(Box::new(move |answers| {
             let found = SETTINGS.iter().zip(rows).filter_map(|(setting, row)| {
                 let value = setting.get.answer(answers, row, room)?;
                 (value != setting.default).then(|| (setting.name.to_owned(), value))
             });
-            Ok(ThreadFlagV1 {
-                settings: found.collect(),
-            })
+            Ok(ThreadFlagV1 { settings: found.collect() })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &ThreadFlagV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &ThreadFlagV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         for (name, value) in &state.settings {
             let Some(setting) = SETTINGS.iter().find(|setting| setting.name == name) else {
                 continue;
             };
             let mut args = [Arg::Value(0); 4];
-            let wanted = setting
-                .set
-                .iter()
-                .map(|&word| word.into())
-                .chain([(*value).into()]);
-            args.iter_mut()
-                .zip(wanted)
-                .for_each(|(arg, wanted)| *arg = wanted);
+            let wanted = setting.set.iter().map(|&word| word.into()).chain([(*value).into()]);
+            args.iter_mut().zip(wanted).for_each(|(arg, wanted)| *arg = wanted);
             batch.attempt(setting.call, args);
         }
         Ok(())
@@ -170,15 +136,10 @@ impl Get {
             Get::Written(option) => batch.attempt(libc::SYS_prctl, [option.into(), room.into()]),
             Get::Returned(call, words) => {
                 let mut args = [Arg::Value(0); 2];
-                args.iter_mut()
-                    .zip(words)
-                    .for_each(|(arg, &word)| *arg = word.into());
+                args.iter_mut().zip(words).for_each(|(arg, &word)| *arg = word.into());
                 batch.attempt(call, args)
             }
-            Get::Speculation(feature) => batch.attempt(
-                libc::SYS_prctl,
-                [PR_GET_SPECULATION_CTRL.into(), feature.into()],
-            ),
+            Get::Speculation(feature) => batch.attempt(libc::SYS_prctl, [PR_GET_SPECULATION_CTRL.into(), feature.into()]),
         }
     }
 
@@ -199,23 +160,13 @@ mod test {
     use super::*;
 
     fn state(settings: &[(&str, u32)]) -> ThreadFlagV1 {
-        ThreadFlagV1 {
-            settings: settings
-                .iter()
-                .map(|&(name, value)| (name.to_owned(), value))
-                .collect(),
-        }
+        ThreadFlagV1 { settings: settings.iter().map(|&(name, value)| (name.to_owned(), value)).collect() }
     }
 
     #[test]
     fn a_new_process_has_no_settings_and_others_come_back() {
         let early = libc::PR_MCE_KILL_EARLY.cast_unsigned();
-        for settings in [
-            &[][..],
-            &[("tsc", 2)],
-            &[("machine_check", early)],
-            &[("tsc", 2), ("machine_check", early)],
-        ] {
+        for settings in [&[][..], &[("tsc", 2)], &[("machine_check", early)], &[("tsc", 2), ("machine_check", early)]] {
             bench::round_trip(&ThreadFlag, &state(settings));
         }
     }
@@ -223,17 +174,9 @@ mod test {
     #[test]
     fn a_speculation_that_the_thread_may_not_choose_is_left_alone() {
         let mut child = bench::Child::new();
-        child
-            .apply(
-                &ThreadFlag,
-                &state(&[("store_bypass", PR_SPEC_DISABLE), ("of a later release", 1)]),
-            )
-            .unwrap();
+        child.apply(&ThreadFlag, &state(&[("store_bypass", PR_SPEC_DISABLE), ("of a later release", 1)])).unwrap();
         let found = child.capture(&ThreadFlag).unwrap();
         // Whether there is a choice depends on the processor.
-        assert!(
-            found == state(&[]) || found == state(&[("store_bypass", PR_SPEC_DISABLE)]),
-            "{found:?}"
-        );
+        assert!(found == state(&[]) || found == state(&[("store_bypass", PR_SPEC_DISABLE)]), "{found:?}");
     }
 }

@@ -26,38 +26,16 @@ impl TaskKind for ThreadSignal {
     const TAG: Tag = Tag::new("thread_signal", 1);
     const STEP: Step = Step::Pending;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<ThreadSignalV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<ThreadSignalV1>, KindError> {
         let (pid, tid) = (probe.pid, probe.tid);
-        Ok(Box::new(move |_| {
-            Ok(ThreadSignalV1 {
-                signals: siginfo::pending(pid, tid, false)?,
-            })
-        }))
+        Ok(Box::new(move |_| Ok(ThreadSignalV1 { signals: siginfo::pending(pid, tid, false)? })))
     }
 
-    fn apply(
-        &self,
-        state: &ThreadSignalV1,
-        cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &ThreadSignalV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         for signal in &state.signals {
             let info = batch.bytes(&signal.now(cx));
-            let args = [
-                cx.pid.into(),
-                cx.tid.into(),
-                signal.signal().into(),
-                info.into(),
-            ];
-            batch.call(
-                "queue a pending signal of the thread",
-                libc::SYS_rt_tgsigqueueinfo,
-                args,
-            );
+            let args = [cx.pid.into(), cx.tid.into(), signal.signal().into(), info.into()];
+            batch.call("queue a pending signal of the thread", libc::SYS_rt_tgsigqueueinfo, args);
         }
         Ok(())
     }
@@ -75,13 +53,7 @@ mod test {
         let state = ThreadSignalV1 { signals };
         child.apply(&ThreadSignal, &state).unwrap();
         assert_eq!(child.capture(&ThreadSignal).unwrap(), state);
-        let status = crate::proc::ProcDir::open(child.pid)
-            .unwrap()
-            .status()
-            .unwrap();
-        assert_eq!(
-            (status.signals.pending, status.signals.shared_pending),
-            (1 << 39, 0)
-        );
+        let status = crate::proc::ProcDir::open(child.pid).unwrap().status().unwrap();
+        assert_eq!((status.signals.pending, status.signals.shared_pending), (1 << 39, 0));
     }
 }

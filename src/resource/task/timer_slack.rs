@@ -25,37 +25,18 @@ impl TaskKind for TimerSlack {
     const TAG: Tag = Tag::new("timer_slack", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        ask: &mut Batch,
-    ) -> Result<Later<TimerSlackV1>, KindError> {
-        let row = ask.call(
-            "read the timer slack",
-            libc::SYS_prctl,
-            [libc::PR_GET_TIMERSLACK.into()],
-        );
+    fn capture(&self, _probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<TimerSlackV1>, KindError> {
+        let row = ask.call("read the timer slack", libc::SYS_prctl, [libc::PR_GET_TIMERSLACK.into()]);
         Ok(Box::new(move |answers| {
-            let ns = answers
-                .value(row)
-                .map_err(|errno| KindError::host("read the timer slack", errno))?;
+            let ns = answers.value(row).map_err(|errno| KindError::host("read the timer slack", errno))?;
             Ok(TimerSlackV1 { ns })
         }))
     }
 
-    fn apply(
-        &self,
-        state: &TimerSlackV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &TimerSlackV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         // 0 would mean the default; the policy that makes it 0 does so by itself.
         if 0 < state.ns {
-            batch.call(
-                "set the timer slack",
-                libc::SYS_prctl,
-                [libc::PR_SET_TIMERSLACK.into(), state.ns.into()],
-            );
+            batch.call("set the timer slack", libc::SYS_prctl, [libc::PR_SET_TIMERSLACK.into(), state.ns.into()]);
         }
         Ok(())
     }

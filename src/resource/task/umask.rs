@@ -26,32 +26,20 @@ impl TaskKind for Umask {
     const TAG: Tag = Tag::new("umask", 1);
     const STEP: Step = Step::Place;
 
-    fn capture(
-        &self,
-        probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<UmaskV1>, KindError> {
+    fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<UmaskV1>, KindError> {
         // A leader that has ended has no mask any more; the thread that is asked has.
         let own = match probe.status.umask {
             None if probe.tid != probe.pid => probe.dir.task(probe.tid)?.status()?.umask,
             own => own,
         };
         let mask = own.ok_or_else(|| KindError::Unsupported {
-            what: format!(
-                "process {}, whose umask the kernel does not show,",
-                probe.pid
-            ),
+            what: format!("process {}, whose umask the kernel does not show,", probe.pid),
             remedy: "use Linux 4.7 or newer".into(),
         })?;
         Ok(known(UmaskV1 { mask }))
     }
 
-    fn apply(
-        &self,
-        state: &UmaskV1,
-        _cx: &mut Bind<'_>,
-        batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, state: &UmaskV1, _cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         batch.call("set the umask", libc::SYS_umask, [state.mask.into()]);
         Ok(())
     }

@@ -25,19 +25,13 @@ impl Job {
     /// Starts the program of a case and waits until it says READY.
     pub fn start(case: &Case, dir: &Path) -> Outcome<Job> {
         let work = dir.join("work");
-        fs::create_dir_all(&work)
-            .map_err(|error| format!("cannot make {}: {error}", work.display()))?;
+        fs::create_dir_all(&work).map_err(|error| format!("cannot make {}: {error}", work.display()))?;
         let out = work.join("out");
-        let file = fs::File::create(&out)
-            .map_err(|error| format!("cannot make {}: {error}", out.display()))?;
+        let file = fs::File::create(&out).map_err(|error| format!("cannot make {}: {error}", out.display()))?;
         let mut command = Command::new("setsid");
-        command
-            .arg(target().join("testprogs/load").join(case.program))
-            .args(case.arguments);
+        command.arg(target().join("testprogs/load").join(case.program)).args(case.arguments);
         command.current_dir(&work).stdin(Stdio::null()).stdout(file);
-        let child = command
-            .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", case.program))?;
+        let child = command.spawn().map_err(|error| format!("cannot start {}: {error}", case.program))?;
         while !is_ready(&out) {
             if fs::metadata(format!("/proc/{}/exe", child.id())).is_err() {
                 return Err(format!("{} ended before it was ready", case.name));
@@ -49,9 +43,7 @@ impl Job {
 }
 
 fn is_ready(out: &Path) -> bool {
-    let first = fs::File::open(out)
-        .ok()
-        .and_then(|file| BufReader::new(file).lines().next());
+    let first = fs::File::open(out).ok().and_then(|file| BufReader::new(file).lines().next());
     matches!(first, Some(Ok(line)) if line == "READY")
 }
 

@@ -50,16 +50,8 @@ pub struct Case {
     arguments: &'static [&'static str],
 }
 
-const fn case(
-    name: &'static str,
-    program: &'static str,
-    arguments: &'static [&'static str],
-) -> Case {
-    Case {
-        name,
-        program,
-        arguments,
-    }
+const fn case(name: &'static str, program: &'static str, arguments: &'static [&'static str]) -> Case {
+    Case { name, program, arguments }
 }
 
 const CASES: &[Case] = &[
@@ -100,12 +92,7 @@ pub fn run(options: &Options) -> Outcome {
         .prefix("reprise-bench-")
         .tempdir_in(&parent)
         .map_err(|error| format!("no directory in {}: {error}", parent.display()))?;
-    let wanted = |case: &&Case| {
-        options
-            .filter
-            .as_ref()
-            .is_none_or(|part| case.name.contains(part.as_str()))
-    };
+    let wanted = |case: &&Case| options.filter.as_ref().is_none_or(|part| case.name.contains(part.as_str()));
     let with_criu = !options.no_criu && peer::is_usable();
     let mut results = Vec::new();
     for case in CASES.iter().filter(wanted) {
@@ -130,14 +117,7 @@ fn show(text: &str) {
 
 /// Builds what is needed and runs this same command line in a pid namespace of its own.
 fn enter() -> Outcome {
-    run_command(&mut cargo(&[
-        "build",
-        "--quiet",
-        "--release",
-        "--package",
-        "reprise",
-        "--bins",
-    ]))?;
+    run_command(&mut cargo(&["build", "--quiet", "--release", "--package", "reprise", "--bins"]))?;
     testprogs::build()?;
     let mut command = Command::new("unshare");
     if !geteuid().is_root() {
@@ -153,17 +133,12 @@ fn run_once(case: &Case, dir: &Path, with_criu: bool) -> Outcome<Run> {
     let context = dir.join("job.ctx");
     let job = Job::start(case, dir)?;
     let mut command = Command::new(tools.join("cr_checkpoint"));
-    command
-        .args(["--kill", "--nosync", "--json", "-f"])
-        .arg(&context)
-        .arg(job.pid.to_string());
+    command.args(["--kill", "--nosync", "--json", "-f"]).arg(&context).arg(job.pid.to_string());
     let (checkpoint, answer) = measure::run(&mut command)?;
     job::end_all();
-    let answer: serde_json::Value = serde_json::from_str(&answer)
-        .map_err(|error| format!("cannot read the answer of cr_checkpoint: {error}: {answer}"))?;
-    let bytes = std::fs::metadata(&context)
-        .map_err(|error| format!("no context file: {error}"))?
-        .len();
+    let answer: serde_json::Value =
+        serde_json::from_str(&answer).map_err(|error| format!("cannot read the answer of cr_checkpoint: {error}: {answer}"))?;
+    let bytes = std::fs::metadata(&context).map_err(|error| format!("no context file: {error}"))?.len();
     let mut command = Command::new(tools.join("cr_restart"));
     let (restart, _) = measure::run(command.arg("--detach").arg(&context))?;
     job::end_all();
@@ -174,19 +149,11 @@ fn run_once(case: &Case, dir: &Path, with_criu: bool) -> Outcome<Run> {
         frozen: answer["frozen_us"].as_f64().unwrap_or(f64::NAN),
         bytes: bytes as f64,
         write: peer::plain_write(dir, bytes)?,
-        criu: if with_criu {
-            Some(peer::criu(case, dir)?)
-        } else {
-            None
-        },
+        criu: if with_criu { Some(peer::criu(case, dir)?) } else { None },
     })
 }
 
 /// Success, or what came instead.
 fn expect(status: ExitStatus, what: &str) -> Outcome {
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{what}: {status}"))
-    }
+    if status.success() { Ok(()) } else { Err(format!("{what}: {status}")) }
 }

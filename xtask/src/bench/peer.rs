@@ -30,10 +30,7 @@ pub fn is_usable() -> bool {
     };
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        eprintln!(
-            "criu is installed but does not work here: {}",
-            words.lines().last().unwrap_or_default()
-        );
+        eprintln!("criu is installed but does not work here: {}", words.lines().last().unwrap_or_default());
     }
     output.status.success()
 }
@@ -48,8 +45,7 @@ pub fn plain_write(dir: &Path, bytes: u64) -> Outcome<f64> {
     let mut left = bytes;
     while left > 0 {
         let now = left.min(chunk.len() as u64);
-        file.write_all(&chunk[..usize::try_from(now).unwrap_or(chunk.len())])
-            .map_err(cannot)?;
+        file.write_all(&chunk[..usize::try_from(now).unwrap_or(chunk.len())]).map_err(cannot)?;
         left -= now;
     }
     let took = start.elapsed();
@@ -61,29 +57,19 @@ pub fn plain_write(dir: &Path, bytes: u64) -> Outcome<f64> {
 pub fn criu(case: &Case, dir: &Path) -> Outcome<Criu> {
     let images = dir.join("criu");
     let _ = fs::remove_dir_all(&images);
-    fs::create_dir(&images)
-        .map_err(|error| format!("cannot make {}: {error}", images.display()))?;
+    fs::create_dir(&images).map_err(|error| format!("cannot make {}: {error}", images.display()))?;
     let job = Job::start(case, dir)?;
     let mut dump = Command::new("criu");
-    dump.args(["dump", "--shell-job", "-v0", "-t"])
-        .arg(job.pid.to_string())
-        .arg("-D")
-        .arg(&images);
+    dump.args(["dump", "--shell-job", "-v0", "-t"]).arg(job.pid.to_string()).arg("-D").arg(&images);
     let (dump, _) = measure::run(&mut dump)?;
     end_all();
     let frozen = frozen_time(&fs::read(images.join("stats-dump")).unwrap_or_default());
     let mut restore = Command::new("criu");
-    restore
-        .args(["restore", "-d", "--shell-job", "-v0", "-D"])
-        .arg(&images);
+    restore.args(["restore", "-d", "--shell-job", "-v0", "-D"]).arg(&images);
     let (restore, _) = measure::run(&mut restore)?;
     end_all();
     let _ = fs::remove_dir_all(&images);
-    Ok(Criu {
-        dump,
-        restore,
-        frozen: frozen.unwrap_or(f64::NAN),
-    })
+    Ok(Criu { dump, restore, frozen: frozen.unwrap_or(f64::NAN) })
 }
 
 /// `frozen_time` of a `stats-dump` file: after two magic words and a length comes one protocol-buffers message whose
@@ -106,11 +92,7 @@ fn bytes_field(message: &[u8], number: u64) -> Option<&[u8]> {
     let mut at = 0;
     let is_wanted = varint(message, &mut at)? == number << 3 | 2;
     let length = usize::try_from(varint(message, &mut at)?).ok()?;
-    if is_wanted {
-        message.get(at..at + length)
-    } else {
-        None
-    }
+    if is_wanted { message.get(at..at + length) } else { None }
 }
 
 fn varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
@@ -133,11 +115,7 @@ mod tests {
     #[test]
     fn the_frozen_time_is_found() {
         // freezing_time 300, frozen_time 70000
-        let file = [
-            &[0; 12][..],
-            &[0x0a, 0x07, 0x08, 0xac, 0x02, 0x10, 0xf0, 0xa2, 0x04],
-        ]
-        .concat();
+        let file = [&[0; 12][..], &[0x0a, 0x07, 0x08, 0xac, 0x02, 0x10, 0xf0, 0xa2, 0x04]].concat();
         assert_eq!(frozen_time(&file), Some(70_000.0));
         assert_eq!(frozen_time(&file[..15]), None);
     }

@@ -7,38 +7,15 @@ use super::{Case, Run};
 /// Prints one line a case.
 pub fn print(results: &[(&Case, Vec<Run>)], as_json: bool) {
     if as_json {
-        let values: Vec<Value> = results
-            .iter()
-            .map(|(case, runs)| as_value(case, runs))
-            .collect();
+        let values: Vec<Value> = results.iter().map(|(case, runs)| as_value(case, runs)).collect();
         println!("{:#}", Value::Array(values));
         return;
     }
-    println!(
-        "Medians. ms, MiB; GiB/s of context file; x is wall time as a multiple of a plain write, or of CRIU.\n"
-    );
-    println!(
-        "{:15} | {:^57} | {:^15} | {:^23} | {:^28}",
-        "", "checkpoint", "plain write", "restart", "CRIU"
-    );
+    println!("Medians. ms, MiB; GiB/s of context file; x is wall time as a multiple of a plain write, or of CRIU.\n");
+    println!("{:15} | {:^57} | {:^15} | {:^23} | {:^28}", "", "checkpoint", "plain write", "restart", "CRIU");
     println!(
         "{:15} | {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} | {:>8} {:>6} | {:>7} {:>7} {:>7} | {:>6} {:>6} {:>7} {:>6}",
-        "",
-        "wall",
-        "frozen",
-        "cpu",
-        "peak",
-        "file",
-        "GiB/s",
-        "wall",
-        "x",
-        "wall",
-        "cpu",
-        "peak",
-        "dump",
-        "x",
-        "restore",
-        "x"
+        "", "wall", "frozen", "cpu", "peak", "file", "GiB/s", "wall", "x", "wall", "cpu", "peak", "dump", "x", "restore", "x"
     );
     for (case, runs) in results {
         println!("{}", row(case, runs));
@@ -47,12 +24,7 @@ pub fn print(results: &[(&Case, Vec<Run>)], as_json: bool) {
 
 fn row(case: &Case, runs: &[Run]) -> String {
     let value = as_value(case, runs);
-    let figure = |path: &str| {
-        value
-            .pointer(path)
-            .and_then(Value::as_f64)
-            .unwrap_or(f64::NAN)
-    };
+    let figure = |path: &str| value.pointer(path).and_then(Value::as_f64).unwrap_or(f64::NAN);
     let ms = |path: &str| figure(path) / 1e3;
     let (wall, restart) = (ms("/checkpoint/wall_us"), ms("/restart/wall_us"));
     let (write, bytes) = (ms("/write_us"), figure("/checkpoint/bytes"));
@@ -80,11 +52,7 @@ fn row(case: &Case, runs: &[Run]) -> String {
 }
 
 fn or_dash(figure: f64, digits: usize) -> String {
-    if figure.is_nan() {
-        format!("{:>6}", "-")
-    } else {
-        format!("{figure:6.digits$}")
-    }
+    if figure.is_nan() { format!("{:>6}", "-") } else { format!("{figure:6.digits$}") }
 }
 
 fn as_value(case: &Case, runs: &[Run]) -> Value {
@@ -107,9 +75,7 @@ fn as_value(case: &Case, runs: &[Run]) -> Value {
         "write_us": of(&|run| run.write),
     });
     if runs.iter().all(|run| run.criu.is_some()) {
-        let criu = |figure: &dyn Fn(&super::peer::Criu) -> f64| {
-            of(&|run| run.criu.as_ref().map_or(f64::NAN, figure))
-        };
+        let criu = |figure: &dyn Fn(&super::peer::Criu) -> f64| of(&|run| run.criu.as_ref().map_or(f64::NAN, figure));
         value["criu"] = json!({
             "dump_us": criu(&|criu| criu.dump.wall),
             "frozen_us": criu(&|criu| criu.frozen),

@@ -16,12 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tracee", &["sys", "proc", "error"]),
     ("resource", &["tracee", "proc", "image", "sys", "error"]),
     ("policy", &["image", "error"]),
-    (
-        "engine",
-        &[
-            "policy", "resource", "image", "tracee", "proc", "sys", "error",
-        ],
-    ),
+    ("engine", &["policy", "resource", "image", "tracee", "proc", "sys", "error"]),
     // cr_info shows what a context file says, without an engine; cr_restart handles signals of its own process.
     ("cli", &["engine", "policy", "image", "sys", "error"]),
     ("bin", &["cli"]),
@@ -30,29 +25,18 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// Complaints about arrows that are not in the table.
 pub fn check(sources: &[Source]) -> Vec<Complaint> {
     let in_library = sources.iter().filter(|source| source.is_under("src"));
-    in_library
-        .flat_map(|source| part_of(source).map_or_else(Vec::new, |part| check_one(source, &part)))
-        .collect()
+    in_library.flat_map(|source| part_of(source).map_or_else(Vec::new, |part| check_one(source, &part))).collect()
 }
 
 fn check_one(source: &Source, part: &str) -> Vec<Complaint> {
     let Some((_, allowed)) = ARROWS.iter().find(|(name, _)| *name == part) else {
-        return vec![source.at(
-            1,
-            &format!("`{part}` is no part of the drawing; see xtask/src/tidy/arrow.rs"),
-        )];
+        return vec![source.at(1, &format!("`{part}` is no part of the drawing; see xtask/src/tidy/arrow.rs"))];
     };
     let uses = used_parts(source).into_iter().filter(|(_, used)| {
         let is_part = ARROWS.iter().any(|(name, _)| name == used);
         is_part && used != part && !allowed.contains(&used.as_str())
     });
-    uses.map(|(line, used)| {
-        source.at(
-            line,
-            &format!("`{part}` may not use `{used}`: move the shared idea down"),
-        )
-    })
-    .collect()
+    uses.map(|(line, used)| source.at(line, &format!("`{part}` may not use `{used}`: move the shared idea down"))).collect()
 }
 
 /// The part a file of the library belongs to; the root itself belongs to none.
@@ -73,11 +57,7 @@ fn used_parts(source: &Source) -> Vec<(usize, String)> {
             for (at, _) in line.match_indices(root) {
                 let rest = &line[at + root.len()..];
                 let following = lines[index + 1..].iter().map(|(_, line)| line.as_str());
-                let names = if rest.starts_with('{') {
-                    group(rest, following)
-                } else {
-                    vec![identifier(rest)]
-                };
+                let names = if rest.starts_with('{') { group(rest, following) } else { vec![identifier(rest)] };
                 uses.extend(names.into_iter().map(|name| (*number, name)));
             }
         }
@@ -111,9 +91,7 @@ fn group<'a>(start: &'a str, following: impl Iterator<Item = &'a str>) -> Vec<St
 }
 
 fn identifier(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 #[cfg(test)]
@@ -121,44 +99,21 @@ mod tests {
     use super::*;
 
     fn parts(text: &str) -> String {
-        let source = Source {
-            path: "src/policy/x.rs".into(),
-            text: text.to_owned(),
-        };
-        used_parts(&source)
-            .into_iter()
-            .map(|(line, name)| format!("{line}:{name} "))
-            .collect()
+        let source = Source { path: "src/policy/x.rs".into(), text: text.to_owned() };
+        used_parts(&source).into_iter().map(|(line, name)| format!("{line}:{name} ")).collect()
     }
 
     #[test]
     fn every_form_of_use_is_seen() {
-        assert_eq!(
-            parts(
-                "use crate::sys::fd;\n// crate::proc\nlet x = crate::image::load(crate::error::E);"
-            ),
-            "1:sys 3:image 3:error "
-        );
-        assert_eq!(
-            parts("use crate::{\n    error::{A, B},\n    sys,\n    image::*,\n};\n"),
-            "1:error 1:sys 1:image "
-        );
+        assert_eq!(parts("use crate::sys::fd;\n// crate::proc\nlet x = crate::image::load(crate::error::E);"), "1:sys 3:image 3:error ");
+        assert_eq!(parts("use crate::{\n    error::{A, B},\n    sys,\n    image::*,\n};\n"), "1:error 1:sys 1:image ");
         assert_eq!(parts("#[cfg(test)]\nmod tests { use crate::sys; }"), "");
     }
 
     #[test]
     fn arrows_up_are_refused() {
-        let source = |path: &str, text: &str| Source {
-            path: path.into(),
-            text: text.to_owned(),
-        };
-        let sources = [
-            source("src/policy/a.rs", "use crate::sys::x;"),
-            source("src/tracee/a.rs", "use crate::sys::x;"),
-        ];
-        assert_eq!(
-            check(&sources),
-            ["src/policy/a.rs:1: `policy` may not use `sys`: move the shared idea down"]
-        );
+        let source = |path: &str, text: &str| Source { path: path.into(), text: text.to_owned() };
+        let sources = [source("src/policy/a.rs", "use crate::sys::x;"), source("src/tracee/a.rs", "use crate::sys::x;")];
+        assert_eq!(check(&sources), ["src/policy/a.rs:1: `policy` may not use `sys`: move the shared idea down"]);
     }
 }

@@ -19,9 +19,7 @@ type Kind = (String, String);
 
 /// Complaints about kinds that are not complete, and about programs and rows without each other.
 pub fn check(sources: &[Source]) -> Vec<Complaint> {
-    let named = sources
-        .iter()
-        .filter_map(|source| Some((source, kind_of(source)?)));
+    let named = sources.iter().filter_map(|source| Some((source, kind_of(source)?)));
     let kinds: Vec<(&Source, Kind)> = named.collect();
     let programs = programs();
     let table = fs::read_to_string(workspace().join("integration/table.rs")).unwrap_or_default();
@@ -47,28 +45,15 @@ fn kind_of(source: &Source) -> Option<Kind> {
         [group, directory, "mod.rs"] => (group, *directory),
         _ => return None,
     };
-    let is_kind = |(_, line): (usize, String)| {
-        line.starts_with("impl FileKind for ") || line.starts_with("impl TaskKind for ")
-    };
-    source
-        .code()
-        .any(is_kind)
-        .then(|| ((*group).to_owned(), name.to_owned()))
+    let is_kind = |(_, line): (usize, String)| line.starts_with("impl FileKind for ") || line.starts_with("impl TaskKind for ");
+    source.code().any(is_kind).then(|| ((*group).to_owned(), name.to_owned()))
 }
 
-fn incomplete(
-    source: &Source,
-    name: &str,
-    programs: &BTreeSet<String>,
-    rows: &BTreeSet<String>,
-) -> Vec<Complaint> {
+fn incomplete(source: &Source, name: &str, programs: &BTreeSet<String>, rows: &BTreeSet<String>) -> Vec<Complaint> {
     let mut missing = Vec::new();
     let section = Section::of(source);
     for word in section.missing() {
-        missing.push(format!(
-            "the head does not say what is {}",
-            word.to_lowercase()
-        ));
+        missing.push(format!("the head does not say what is {}", word.to_lowercase()));
     }
     if !programs.contains(name) {
         missing.push(format!("no test program testprogs/{name}.c"));
@@ -76,10 +61,7 @@ fn incomplete(
     if !rows.contains(name) {
         missing.push(format!("no row {name:?} in integration/table.rs"));
     }
-    missing
-        .into_iter()
-        .map(|what| source.at(1, &format!("kind `{name}`: {what}")))
-        .collect()
+    missing.into_iter().map(|what| source.at(1, &format!("kind `{name}`: {what}"))).collect()
 }
 
 /// Where one kind uses another.
@@ -89,32 +71,18 @@ fn uses(source: &Source, kind: &Kind, other: &Kind) -> Vec<Complaint> {
         paths.push(format!("super::{}", other.1));
     }
     let ends = |rest: &str| rest.starts_with("::") || rest.starts_with(';');
-    let is_in = |line: &str, path: &str| {
-        line.match_indices(path)
-            .any(|(at, _)| ends(&line[at + path.len()..]))
-    };
-    let lines = source
-        .code_without_tests()
-        .filter(|(_, line)| paths.iter().any(|path| is_in(line, path)));
-    let what = format!(
-        "kind `{}` uses kind `{}`: move the shared idea to the group's mod.rs",
-        kind.1, other.1
-    );
+    let is_in = |line: &str, path: &str| line.match_indices(path).any(|(at, _)| ends(&line[at + path.len()..]));
+    let lines = source.code_without_tests().filter(|(_, line)| paths.iter().any(|path| is_in(line, path)));
+    let what = format!("kind `{}` uses kind `{}`: move the shared idea to the group's mod.rs", kind.1, other.1);
     lines.map(|(number, _)| source.at(number, &what)).collect()
 }
 
 /// Test programs without a row, and rows without a program.
 fn unmatched(programs: &BTreeSet<String>, table: &str, rows: &BTreeSet<String>) -> Vec<Complaint> {
-    let named: BTreeSet<String> = quoted_after(table, ".program(")
-        .chain(rows.iter().cloned())
-        .collect();
+    let named: BTreeSet<String> = quoted_after(table, ".program(").chain(rows.iter().cloned()).collect();
     let is_free = |program: &&String| NO_ROW.iter().any(|(name, _)| name == program);
-    let alone = programs
-        .iter()
-        .filter(|program| !named.contains(*program) && !is_free(program));
-    let mut complaints: Vec<Complaint> = alone
-        .map(|name| format!("testprogs/{name}.c:1: no row in integration/table.rs"))
-        .collect();
+    let alone = programs.iter().filter(|program| !named.contains(*program) && !is_free(program));
+    let mut complaints: Vec<Complaint> = alone.map(|name| format!("testprogs/{name}.c:1: no row in integration/table.rs")).collect();
     // A row may borrow a program of another name.
     for (index, line) in table.lines().enumerate() {
         let Some(row) = quoted_after(line, " row(").next() else {
@@ -122,29 +90,15 @@ fn unmatched(programs: &BTreeSet<String>, table: &str, rows: &BTreeSet<String>) 
         };
         let program = quoted_after(line, ".program(").next().unwrap_or(row);
         if !programs.contains(&program) {
-            complaints.push(format!(
-                "integration/table.rs:{}: no program testprogs/{program}.c",
-                index + 1
-            ));
+            complaints.push(format!("integration/table.rs:{}: no program testprogs/{program}.c", index + 1));
         }
     }
     complaints
 }
 
 fn programs() -> BTreeSet<String> {
-    let entries = fs::read_dir(workspace().join("testprogs"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    entries
-        .filter_map(|entry| {
-            entry
-                .file_name()
-                .to_str()?
-                .strip_suffix(".c")
-                .map(str::to_owned)
-        })
-        .collect()
+    let entries = fs::read_dir(workspace().join("testprogs")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".c").map(str::to_owned)).collect()
 }
 
 fn rows(table: &str) -> BTreeSet<String> {

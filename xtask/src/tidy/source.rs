@@ -34,16 +34,12 @@ impl Source {
 
     /// Lines of code with their numbers from 1: no comments, and strings emptied.
     pub fn code(&self) -> impl Iterator<Item = (usize, String)> {
-        self.text
-            .lines()
-            .enumerate()
-            .map(|(index, line)| (index + 1, code_of(line)))
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, code_of(line)))
     }
 
     /// The same without the tests, which stand last in a file.
     pub fn code_without_tests(&self) -> impl Iterator<Item = (usize, String)> {
-        self.code()
-            .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
+        self.code().take_while(|(_, line)| line.trim() != "#[cfg(test)]")
     }
 
     /// Whether it lies under a directory of the repository.
@@ -65,10 +61,7 @@ fn walk(directory: &Path, sources: &mut Vec<Source>) {
             walk(&path, sources);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let path = path
-                .strip_prefix(workspace())
-                .expect("a path in the workspace")
-                .to_owned();
+            let path = path.strip_prefix(workspace()).expect("a path in the workspace").to_owned();
             sources.push(Source { path, text });
         }
     }
@@ -97,13 +90,9 @@ fn code_of(line: &str) -> String {
 
 /// Whether a word stands in a line of code, not as a part of a longer one.
 pub fn has_word(code: &str, word: &str) -> bool {
-    let is_part =
-        |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let is_part = |character: Option<char>| character.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
-        let (before, after) = (
-            code[..at].chars().next_back(),
-            code[at + word.len()..].chars().next(),
-        );
+        let (before, after) = (code[..at].chars().next_back(), code[at + word.len()..].chars().next());
         !is_part(before) && !is_part(after)
     })
 }
@@ -114,10 +103,7 @@ mod tests {
 
     #[test]
     fn comments_and_strings_are_no_code() {
-        assert_eq!(
-            code_of(r#"let a = "un//safe \" x"; // unsafe"#),
-            r#"let a = ""; "#
-        );
+        assert_eq!(code_of(r#"let a = "un//safe \" x"; // unsafe"#), r#"let a = ""; "#);
         assert_eq!(code_of("    /// unsafe"), "    ");
     }
 

@@ -9,41 +9,23 @@ const MAX_LINES: usize = 600;
 const LONG: &[(&str, &str)] = &[];
 /// Words that must not land, each with what to do instead.
 const FORBIDDEN: &[(&str, &str)] = &[
-    (
-        "#[ignore",
-        "a test is run, or skipped with a reason that is counted",
-    ),
-    (
-        concat!("to", "do!"),
-        "finish it, or return an error that says what is missing",
-    ),
-    (
-        concat!("unimpl", "emented!"),
-        "finish it, or return an error that says what is missing",
-    ),
+    ("#[ignore", "a test is run, or skipped with a reason that is counted"),
+    (concat!("to", "do!"), "finish it, or return an error that says what is missing"),
+    (concat!("unimpl", "emented!"), "finish it, or return an error that says what is missing"),
     (concat!("db", "g!"), "remove what was printed for debugging"),
 ];
 
 /// Complaints about heads, lengths and words.
 pub fn check(sources: &[Source]) -> Vec<Complaint> {
-    sources
-        .iter()
-        .flat_map(|source| [head(source), length(source), words(source)].concat())
-        .collect()
+    sources.iter().flat_map(|source| [head(source), length(source), words(source)].concat()).collect()
 }
 
 fn head(source: &Source) -> Vec<Complaint> {
     // A file that opts in to unsafe code says so on its first line.
-    let first = source
-        .text
-        .lines()
-        .find(|line| !line.starts_with("#![") && !line.is_empty());
+    let first = source.text.lines().find(|line| !line.starts_with("#![") && !line.is_empty());
     match first {
         Some(line) if line.starts_with("//!") => Vec::new(),
-        _ => vec![source.at(
-            1,
-            "no head: start with `//!`: what it is, what it relies on, what it leaves to others",
-        )],
+        _ => vec![source.at(1, "no head: start with `//!`: what it is, what it relies on, what it leaves to others")],
     }
 }
 
@@ -53,10 +35,7 @@ fn length(source: &Source) -> Vec<Complaint> {
     if lines <= MAX_LINES || is_listed {
         return Vec::new();
     }
-    vec![source.at(
-        lines,
-        &format!("{lines} lines: split it, or list it in xtask/src/tidy/text.rs with the reason"),
-    )]
+    vec![source.at(lines, &format!("{lines} lines: split it, or list it in xtask/src/tidy/text.rs with the reason"))]
 }
 
 fn words(source: &Source) -> Vec<Complaint> {
