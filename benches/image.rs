@@ -31,7 +31,7 @@ fn snapshot() -> Snapshot {
         name: None,
         guards: vec![],
     };
-    let thread = Thread { tid: 1, dead: false, registers: vec![0; 216], xstate: vec![], records: vec![] };
+    let thread = Thread { tid: 1, dead: false, mask: 0, registers: vec![0; 216], xstate: vec![], records: vec![] };
     let process = Process {
         pid: 1,
         ppid: 0,
@@ -47,14 +47,17 @@ fn snapshot() -> Snapshot {
         records: vec![],
         threads: vec![thread],
         shares_fs_with: None,
+        shares_handlers_with: None,
     };
     let (fields, auxv) = (MmFields::default(), vec![]);
     Snapshot {
+        part: None,
+        vdso: vec![],
         origin: Origin::default(),
         scope: Scope::Tree,
         ids: vec![1],
         processes: vec![process],
-        memories: vec![Memory { parent: None, areas: vec![area], fields, auxv, exe: None, records: vec![] }],
+        memories: vec![Memory { parent: None, areas: vec![area], fields, auxv, exe: None, lock_future: 0 }],
         tables: vec![Table::default()],
         descriptions: vec![],
         objects: vec![],

@@ -159,6 +159,7 @@ fn surprise(attempt: &str, error: &io::Error, reporter: &mut Reporter<'_, '_>) -
 }
 
 #[cfg(test)]
+#[allow(clippy::zombie_processes, reason = "what is tested waits for the child")]
 mod test {
     use super::*;
     use crate::engine::observe::{CheckpointReport, Observer};

@@ -149,6 +149,7 @@ pub fn die_of(signal: i32) -> u8 {
 }
 
 #[cfg(test)]
+#[allow(clippy::zombie_processes, reason = "what is tested waits for the child")]
 mod test {
     use super::*;
     use crate::sys::cli_support::with_clean_mask;

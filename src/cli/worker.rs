@@ -47,6 +47,7 @@ fn wait_for(child: Pid, complain: impl FnOnce(&str)) -> u8 {
 }
 
 #[cfg(test)]
+#[allow(clippy::zombie_processes, reason = "what is tested waits for the child")]
 mod test {
     use super::*;
     use std::process::Command;

@@ -247,7 +247,7 @@ fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
         return false;
     }
     let arguments = dir.read("cmdline").unwrap_or_default();
-    let said = arguments.split(|byte| *byte == 0).filter(|word| word.starts_with(b"--omit-")).next_back();
+    let said = arguments.split(|byte| *byte == 0).rfind(|word| word.starts_with(b"--omit-"));
     match said {
         Some(b"--omit-always") => true,
         Some(b"--omit-never") => false,

@@ -233,9 +233,10 @@ fn same_as_parent(source: &Source, piece: &Piece, pages: &[u8], parent_pages: &m
         while done < bytes {
             let target = &mut parent_pages[first + done..first + bytes];
             let got = procvm::read(*parent, run.0 + done as u64, target).unwrap_or(0) / PAGE * PAGE;
-            for page in (first + done) / PAGE..(first + done + got) / PAGE {
+            let pages_read = (first + done) / PAGE..(first + done + got) / PAGE;
+            for (page, same) in pages_read.clone().zip(&mut same[pages_read]) {
                 let at = page * PAGE..(page + 1) * PAGE;
-                same[page] = pages[at.clone()] == parent_pages[at];
+                *same = pages[at.clone()] == parent_pages[at];
             }
             done += got.max(PAGE);
         }

@@ -160,7 +160,7 @@ fn park(
     plan: &Plan,
     seed: &mut Stopped,
     scratch: &Scratch,
-    special: &mut Vec<(String, u64, u64)>,
+    special: &mut [(String, u64, u64)],
 ) -> Result<(), TraceeError> {
     let mut batch = Batch::new();
     for (id, address) in &plan.parked {

@@ -29,10 +29,13 @@ pub struct Move {
     pub to: u64,
 }
 
+/// Moves in their order, and ranges (address, bytes) to be unmapped.
+pub type Relocation = (Vec<Move>, Vec<(u64, u64)>);
+
 /// The moves that bring the stub's special areas from where they are to where the saved job had them, by way of `parking` (free in
 /// both), so that no step overlaps another. Areas that the job had unmapped are unmapped. `Err` names an area that this kernel lacks
 /// or has with another size.
-pub fn moves(now: &[(String, u64, u64)], saved: &[(String, u64, u64)], parking: u64) -> Result<(Vec<Move>, Vec<(u64, u64)>), String> {
+pub fn moves(now: &[(String, u64, u64)], saved: &[(String, u64, u64)], parking: u64) -> Result<Relocation, String> {
     let mut unmapped = Vec::new();
     let (mut out, mut back) = (Vec::new(), Vec::new());
     let mut free = parking;
