@@ -143,7 +143,9 @@ fn disturbed(site: &Site, real: &Real, prepared: &Path, pace: Duration, times: u
             return Ok(None);
         }
         let context = site.context(&format!("{time}.ctx"));
-        site.checkpoint_and_kill(&[], &context, &job)?;
+        if !site.checkpoint_and_kill_if_there(&[], &context, &job)? {
+            return Ok(None);
+        }
         job = site.restart(&[], &context, &job)?;
     }
     let end = site.children.wait(job.waited, site.patience).map_err(|stop| job.with_output(stop))?;

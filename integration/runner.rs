@@ -14,12 +14,13 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::case::{self, Filter};
+use crate::case::{self, Case, Filter};
 use crate::children::wait_until;
 use crate::observe;
 use crate::prepare::{SUITE, workspace};
 use crate::sandbox;
 use crate::site::Site;
+use crate::table::ROWS;
 use crate::verdict::{Stop, Verdict, failed};
 
 /// How many cases ended how.
@@ -45,8 +46,7 @@ pub struct Plan {
 
 /// Runs the cases that the filter picks and prints the report.
 pub fn run(plan: &Plan, filter: &Filter) -> Count {
-    let queue: Mutex<VecDeque<(String, String, Duration)>> =
-        Mutex::new(filter.pick(case::all()).into_iter().map(|case| (case.name, case.journey, case.timeout)).collect());
+    let queue = Mutex::new(Queue { waiting: filter.pick(case::all()).into_iter().map(entry).collect(), running: Vec::new() });
     let count = Mutex::new(Count::default());
     let namespaced = sandbox::is_possible();
     if !namespaced {
@@ -55,14 +55,12 @@ pub fn run(plan: &Plan, filter: &Filter) -> Count {
     thread::scope(|scope| {
         for _ in 0..plan.slots {
             scope.spawn(|| {
-                loop {
-                    let next = queue.lock().expect("the queue of cases").pop_front();
-                    let Some((name, journey, timeout)) = next else {
-                        return;
-                    };
+                while let Some(entry) = next(&queue) {
+                    let Entry { name, journey, timeout, .. } = &entry;
                     let start = Instant::now();
                     let label = format!("{name}-{journey}");
-                    let verdict = run_one(plan, &[&name, &journey], timeout, namespaced);
+                    let verdict = run_one(plan, &[name, journey], *timeout, namespaced);
+                    queue.lock().expect("the queue of cases").running.retain(|other| *other != entry);
                     let repeat = format!("cargo xtask integration {name} --journey {journey}");
                     let done = Done { label: &label, repeat: &repeat, took: start.elapsed() };
                     report(plan, &done, &verdict, &mut count.lock().expect("the count"));
@@ -71,6 +69,45 @@ pub fn run(plan: &Plan, filter: &Filter) -> Count {
         }
     });
     count.into_inner().expect("the count")
+}
+
+/// A case that waits for its turn, or has it. Bodies cannot cross threads; each case finds its own again.
+#[derive(Clone, PartialEq, Eq)]
+struct Entry {
+    name: String,
+    journey: String,
+    timeout: Duration,
+    is_row: bool,
+}
+
+fn entry(case: Case) -> Entry {
+    let is_row = ROWS.iter().any(|row| row.name == case.name);
+    Entry { name: case.name, journey: case.journey, timeout: case.timeout, is_row }
+}
+
+struct Queue {
+    waiting: VecDeque<Entry>,
+    running: Vec<Entry>,
+}
+
+/// The next case. One test program never runs twice at a time: some names, such as those of abstract sockets, belong to
+/// the whole machine.
+fn next(queue: &Mutex<Queue>) -> Option<Entry> {
+    loop {
+        let mut queue = queue.lock().expect("the queue of cases");
+        let Queue { waiting, running } = &mut *queue;
+        let is_free = |entry: &Entry| !entry.is_row || running.iter().all(|other| other.name != entry.name);
+        if let Some(at) = waiting.iter().position(is_free) {
+            let entry = waiting.remove(at)?;
+            running.push(entry.clone());
+            return Some(entry);
+        }
+        if waiting.is_empty() {
+            return None;
+        }
+        drop(queue);
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 struct Done<'a> {

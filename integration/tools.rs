@@ -36,12 +36,25 @@ impl Site {
 
     /// A checkpoint that kills the job: it must be gone, by SIGKILL if it is still ours to ask.
     pub fn checkpoint_and_kill(&self, extra: &[&str], context: &Path, job: &Job) -> Verdict {
+        if self.checkpoint_and_kill_if_there(extra, context, job)? {
+            return Ok(());
+        }
+        Err(job.with_output(failed("the job has ended before the checkpoint")))
+    }
+
+    /// The same for a job that may end by itself at any moment; says whether it was still there.
+    pub fn checkpoint_and_kill_if_there(&self, extra: &[&str], context: &Path, job: &Job) -> Verdict<bool> {
         let extra = [extra, &["--kill"]].concat();
-        self.checkpoint(&extra, context, job.pid)?;
+        let checkpoint = self.checkpoint(&extra, context, job.pid);
+        if checkpoint.is_err() && self.children.end_of(job.waited) == Some(End::Code(0)) {
+            return Ok(false);
+        }
+        checkpoint?;
         let end = self.children.wait(job.waited, self.patience)?;
         // After a restart the tool stands for the job, and mirrors its end.
         ensure(end == End::Signal(9), || format!("the killed job ended with {end}, not with signal 9"))?;
-        self.gone()
+        self.gone()?;
+        Ok(true)
     }
 
     /// `cr_restart EXTRA… CONTEXT`, left running; returns when the job runs again.
