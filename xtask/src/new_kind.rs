@@ -1,14 +1,16 @@
 //! `cargo xtask new-kind SORT NAME`: the four places of a new kind.
 //!
 //! Its file, its test program, its line of the registry and its row of the integration table. The templates are in
-//! `xtask/templates`, with NAME and TYPE to be replaced. Relies on the registry and the table being lists with one
+//! `xtask/templates`, with NAME and TYPE to be replaced. The
+//! group's `mod.rs` and the reference page follow by themselves. Relies on the registry and the table being lists with one
 //! entry a line; leaves filling in to the author.
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use crate::Outcome;
 use crate::place::workspace;
+use crate::{Outcome, docs};
 
 /// A sort of kinds: how it is called here, where its files are, and which list of the registry names them.
 struct Sort {
@@ -53,7 +55,9 @@ pub fn make(sort: &str, name: &str) -> Outcome {
         let path = workspace().join(path);
         fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
-    println!("Fill in {} and {},\nadd a section to docs/kinds.md, then: cargo xtask integration {name}", files[0].0, files[1].0);
+    let _ = Command::new("rustfmt").args(["--edition", "2024"]).arg(workspace().join(&files[0].0)).status();
+    docs::write()?;
+    println!("Fill in {} and {}, then:\ncargo xtask docs && cargo xtask integration {name}", files[0].0, files[1].0);
     Ok(())
 }
 

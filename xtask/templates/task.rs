@@ -21,20 +21,11 @@ impl TaskKind for TYPE {
     const TAG: Tag = Tag::new("NAME", 1);
     const STEP: Step = Step::Flags;
 
-    fn capture(
-        &self,
-        _probe: &TaskProbe<'_>,
-        _ask: &mut Batch,
-    ) -> Result<Later<TYPEV1>, KindError> {
+    fn capture(&self, _probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<TYPEV1>, KindError> {
         Ok(Box::new(|_answers| Ok(TYPEV1 {})))
     }
 
-    fn apply(
-        &self,
-        _state: &TYPEV1,
-        _cx: &mut Bind<'_>,
-        _batch: &mut Batch,
-    ) -> Result<(), KindError> {
+    fn apply(&self, _state: &TYPEV1, _cx: &mut Bind<'_>, _batch: &mut Batch) -> Result<(), KindError> {
         Ok(())
     }
 }
