@@ -1,9 +1,8 @@
 //! `cargo xtask new-kind SORT NAME`: the four places of a new kind.
 //!
 //! Its file, its test program, its line of the registry and its row of the integration table. The templates are in
-//! `xtask/templates`, with NAME and TYPE to be replaced. The
-//! group's `mod.rs` and the reference page follow by themselves. Relies on the registry and the table being lists with one
-//! entry a line; leaves filling in to the author.
+//! `xtask/templates`, with NAME and TYPE to be replaced. The group's `mod.rs` and the reference page follow by
+//! themselves. Relies on the registry and the table being lists with one entry a line; leaves filling in to the author.
 
 use std::fs;
 use std::path::PathBuf;
