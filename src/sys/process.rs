@@ -185,15 +185,24 @@ pub fn reap_killed() {
 
 /// `fork(2)` — make a child that only pauses until it is traced or killed; returns its pid.
 pub fn fork_paused() -> Result<pid_t, Errno> {
-    // SAFETY: the child calls nothing but pause(2) and _exit(2), both async-signal-safe, and never returns.
+    let parent = std::process::id().cast_signed();
+    // SAFETY: the child calls nothing but prctl(2), getppid(2), pause(2) and _exit(2), all async-signal-safe, and never returns.
     let pid = check(c_long::from(unsafe { libc::fork() }))?;
     if pid == 0 {
-        pause_for_ever();
+        pause_for_ever(parent);
     }
     Ok(pid_t::try_from(pid).unwrap_or(0))
 }
 
-fn pause_for_ever() -> ! {
+/// Ends with `parent`, also before anybody traces it.
+fn pause_for_ever(parent: pid_t) -> ! {
+    // SAFETY: takes numbers only.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    // SAFETY: getppid(2) has no arguments.
+    if unsafe { libc::getppid() } != parent {
+        // SAFETY: takes a number only.
+        unsafe { libc::_exit(1) };
+    }
     loop {
         // SAFETY: pause(2) has no arguments.
         unsafe { libc::pause() };

@@ -12,7 +12,7 @@ use crate::engine::note::Notes;
 use crate::engine::origin;
 use crate::engine::request::RestartRequest;
 use crate::error::{At, Class, Classified, Failure, Stage, Subject};
-use crate::image::{Backing, ObjectId, Scope, Snapshot, State};
+use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::resource::memory::shared::{self, SharedMemoryV1};
 use crate::resource::{KindError, Plan as KindPlan, file_kind, task_kind};
@@ -248,12 +248,17 @@ fn makers(snapshot: &Snapshot) -> Result<Vec<Maker>, PlanError> {
         let parent = snapshot.processes[..index].iter().position(|other| other.pid == process.ppid);
         let natural = match parent {
             Some(parent) => Maker::Parent(parent),
-            None if process.ppid == 1 && matches!(snapshot.scope, Scope::Group | Scope::Session) => Maker::Init,
+            None if is_orphan(snapshot, process) => Maker::Init,
             None => Maker::Restarter,
         };
         makers.push(sharing_maker(snapshot, index, natural, &makers)?);
     }
     Ok(makers)
+}
+
+/// A member of a group or session, other than its leader, whose parent was init: it stays a child of init.
+fn is_orphan(snapshot: &Snapshot, process: &Process) -> bool {
+    process.ppid == 1 && matches!(snapshot.scope, Scope::Group | Scope::Session) && !snapshot.ids.contains(&process.pid)
 }
 
 /// What is shared can only be shared by cloning one that has it: the parent, else a sibling.

@@ -12,8 +12,9 @@ const MARGIN: u64 = 16 << 20;
 
 /// The start of a free range of `bytes` in all of `memories` and outside `own` (our own areas, which the first stub begins with).
 pub fn find_room(memories: &[Memory], own: &[(u64, u64)], bytes: u64) -> Option<u64> {
-    let mut used: Vec<(u64, u64)> =
-        memories.iter().flat_map(|memory| &memory.areas).map(|area| (area.start, area.end)).chain(own.iter().copied()).collect();
+    let areas = memories.iter().flat_map(|memory| &memory.areas).map(|area| (area.start, area.end));
+    // The vsyscall page stands above everything a process may map.
+    let mut used: Vec<(u64, u64)> = areas.chain(own.iter().copied()).filter(|area| area.0 < TASK_SIZE).collect();
     used.sort_unstable();
     let mut at = LOWEST;
     let mut best: Option<(u64, u64)> = None;

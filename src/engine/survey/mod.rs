@@ -15,6 +15,7 @@ use super::request::SaveFiles;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, Space, State};
 use crate::proc::{MapEntry, ProcDir, ProcError, Stat, Status};
+use crate::resource::KindError;
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 
@@ -95,7 +96,7 @@ pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result
     Ok(Draft { snapshot, contents })
 }
 
-fn look(position: usize, process: &FrozenProcess) -> Result<Seen, ProcError> {
+fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
     let dir = ProcDir::open(process.pid)?;
     let exit_signal = dir.stat()?.exit_signal;
     let zombie = process.threads.is_empty();
@@ -106,12 +107,25 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, ProcError> {
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
+    if !zombie && uses_protection_keys(&dir)? {
+        return Err(KindError::Unsupported {
+            what: format!("process {}, which uses memory protection keys,", process.pid),
+            remedy: "wait until it has freed them".into(),
+        });
+    }
     let pidfd = match (zombie, dir.pid() == process.pid) {
         (true, _) => None,
         (false, true) => process::pidfd_open(process.pid).ok(),
         (false, false) => process::pidfd_open_thread(dir.pid()).ok(),
     };
     Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
+}
+
+/// Whether an area has a protection key of its own (pkeys(7)): which keys are allocated cannot be seen from outside.
+fn uses_protection_keys(dir: &ProcDir) -> Result<bool, ProcError> {
+    let smaps = dir.read("smaps")?;
+    let mut keys = memchr::memmem::find_iter(&smaps, b"ProtectionKey:").map(|at| &smaps[at + 14..]);
+    Ok(keys.any(|rest| rest.iter().find(|byte| **byte != b' ') != Some(&b'0')))
 }
 
 /// Orders processes so that every parent stands before its children.

@@ -51,6 +51,25 @@ pub struct RegularV1 {
     pub evidence: Option<Evidence>,
 }
 
+/// Message queues and files of one process in `/proc` have the mode of regular files, but not their nature.
+fn refuse_what_only_looks_regular(probe: &Probe<'_>) -> Result<(), KindError> {
+    const MQUEUE_MAGIC: i64 = 0x1980_0202;
+    let text = probe.link.to_string_lossy();
+    let of_process = text.strip_prefix("/proc/").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
+    let is_queue = || {
+        let system = nix::sys::statfs::fstatfs(probe.copy()?).map_err(|errno| KindError::host("look at the file system", errno))?;
+        Ok::<bool, KindError>(system.filesystem_type().0 == MQUEUE_MAGIC)
+    };
+    let what = if of_process {
+        "a file of one process in /proc"
+    } else if !probe.is_mapping() && !probe.link.exists() && is_queue()? {
+        "a POSIX message queue"
+    } else {
+        return Ok(());
+    };
+    Err(KindError::Unsupported { what: what.into(), remedy: "close it before the checkpoint".into() })
+}
+
 /// How a file is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -81,6 +100,7 @@ impl FileKind for Regular {
 
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<RegularV1, KindError> {
         let first = probes[0];
+        refuse_what_only_looks_regular(first)?;
         let is_written = probes.iter().any(|probe| probe.is_writable());
         let open =
             || open::reopen_to_read(first.copy()?).map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno));

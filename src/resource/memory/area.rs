@@ -99,6 +99,9 @@ fn refuse_unsupported(pid: i32, entry: &MapEntry, mapped: &Mapped) -> Result<(),
         (Mapped::Shared, MapName::File { path, .. }) if path.as_os_str().to_string_lossy().starts_with("/SYSV") => {
             return refuse("System V shared memory", "detach it for the checkpoint");
         }
+        (Mapped::Shared, _) if entry.page_bytes > super::pages::PAGE => {
+            return refuse("shared memory of huge pages", "use ordinary pages for shared memory");
+        }
         (Mapped::File(path), _) if !path.is_absolute() => {
             return refuse(&format!("a mapping of {}", path.display()), "close it for the checkpoint");
         }

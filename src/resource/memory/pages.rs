@@ -62,7 +62,8 @@ fn scan(file: &File, area: &Area) -> Result<Pages, Errno> {
 
 fn push(ranges: &mut Vec<(u64, u64)>, start: u64, end: u64) {
     match ranges.last_mut() {
-        Some(last) if last.1 == start => last.1 = end,
+        // A scan that fills its buffer may report its last pages again.
+        Some(last) if start <= last.1 => last.1 = last.1.max(end),
         Some(_) | None => ranges.push((start, end)),
     }
 }
