@@ -246,7 +246,7 @@ pub const ROWS: &[Row] = &[
     row("ofd_lock"),
     row("oom_score"),
     row("open_flag"),
-    row("orphan").checkpoint(&["--group"]),
+    row("orphan").checkpoint(&["--group"]).not(&[(Again, "the restarted job is in the group of cr_restart")]),
     row("owner").restart(&["--restore-pgid"]).not(&[(Unprivileged, "a saved group id takes the right to choose ids")]),
     row("packet_pipe"),
     row("passed_descriptor").refused("descriptor"),

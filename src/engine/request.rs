@@ -90,7 +90,7 @@ pub struct RestartRequest {
     pub relocations: Vec<Relocation>,
     /// Whether a later checkpoint leaves cr_restart out.
     pub omit: Omit,
-    /// Read everything back after the restart and compare it with the context file before the job runs.
+    /// Check every byte of the context file before anything is made.
     pub verify: bool,
     /// Leave when the job runs instead of waiting for it.
     pub detach: bool,

@@ -242,7 +242,9 @@ fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
     if dir.read("environ").is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == b"REPRISE_OMIT=1")) {
         return true;
     }
-    let is_restarter = dir.link("exe").is_ok_and(|exe| std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart"));
+    // The name too: a restored program whose own file is gone may show the restarter's.
+    let is_restarter = stat.comm == "cr_restart"
+        && dir.link("exe").is_ok_and(|exe| std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart"));
     if !is_restarter {
         return false;
     }

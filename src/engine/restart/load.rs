@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::PlanError;
+use crate::engine::observe::Observer;
 use crate::engine::output::PART_MEMORY;
 use crate::engine::request::Source;
 use crate::error::{At, Failure, Stage};
@@ -40,6 +41,14 @@ impl Pages {
             Some(owner) if 0 < owner => (&mut self.parts[owner - 1], Space::Memory(PART_MEMORY)),
             Some(_) | None => (&mut self.main, space),
         }
+    }
+
+    /// Checks every byte of all files before anything is made. A stream is checked on its way.
+    pub fn verify(&mut self, observer: &mut dyn Observer) -> Result<(), Failure> {
+        for reader in std::iter::once(&mut self.main).chain(&mut self.parts) {
+            reader.verify(&mut |done, total| observer.progress(done, total)).at(Stage::Load)?;
+        }
+        Ok(())
     }
 
     /// The reader of the description: the only one of a stream.

@@ -54,6 +54,10 @@ fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes)
     let mut pages = load::open(&request.source)?;
     let snapshot = pages.snapshot().clone();
 
+    if request.verify && pages.is_seekable() {
+        pages.verify(observer)?;
+    }
+
     observer.stage(Stage::Plan);
     let plan = plan::plan(&snapshot, request, notes)?;
 
