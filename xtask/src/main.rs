@@ -71,7 +71,11 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Outcome {
     match task {
-        Task::Testprogs => testprogs::build().map(|n| (n > 0).then(|| println!("{n} compiled")).unwrap_or_default()),
+        Task::Testprogs => testprogs::build().map(|n| {
+            if n > 0 {
+                println!("{n} compiled");
+            }
+        }),
         Task::Integration { release, words } => integration::run_suite(&words, release),
         Task::Test { words } => test::run_all(&words),
         Task::Demo => demo::play(),
