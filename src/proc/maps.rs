@@ -40,6 +40,8 @@ pub struct MapEntry {
     pub anonymous_kb: u64,
     /// Pages in swap, kB.
     pub swap_kb: u64,
+    /// Memory protection key (pkeys(7)); 0 is everybody's.
+    pub protection_key: u8,
     /// Attributes.
     pub flags: VmFlags,
 }
@@ -95,6 +97,13 @@ impl MapEntry {
         lines(text).map(|(line, text)| MapEntry::parse_line(line, text)).collect()
     }
 
+    /// Whether it has a protection key that the program asked for: the kernel gives one of its own to areas that may only
+    /// be executed.
+    pub fn has_own_key(&self) -> bool {
+        let only_execute = self.perms.execute && !self.perms.read && !self.perms.write;
+        self.protection_key != 0 && !only_execute
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.end - self.start
@@ -116,8 +125,8 @@ impl MapEntry {
         let inode = words.unsigned(10, "an inode")?;
         let name = MapName::parse(words.rest());
         let flags = VmFlags::default();
-        let (page_bytes, rss_kb, anonymous_kb, swap_kb) = (0, 0, 0, 0);
-        Ok(MapEntry { start, end, perms, offset, device, inode, name, page_bytes, rss_kb, anonymous_kb, swap_kb, flags })
+        let (page_bytes, rss_kb, anonymous_kb, swap_kb, protection_key) = (0, 0, 0, 0, 0);
+        Ok(MapEntry { start, end, perms, offset, device, inode, name, page_bytes, rss_kb, anonymous_kb, swap_kb, protection_key, flags })
     }
 }
 

@@ -40,6 +40,7 @@ impl MapEntry {
             b"Rss" => self.rss_kb = value.unsigned(10, "a size in kB")?,
             b"Anonymous" => self.anonymous_kb = value.unsigned(10, "a size in kB")?,
             b"Swap" => self.swap_kb = value.unsigned(10, "a size in kB")?,
+            b"ProtectionKey" => self.protection_key = value.unsigned(10, "a protection key")?,
             b"VmFlags" => {
                 self.flags = VmFlags::parse(value.rest()).ok_or(value.expected("flags of two letters"))?;
                 return Ok(true);
@@ -134,6 +135,7 @@ VmFlags: rd wr sh mr mw me ms
                     rss_kb: 0,
                     anonymous_kb: 0,
                     swap_kb: 0,
+                    protection_key: 0,
                     flags: VmFlags(rd wr mr mw me nr wf dd dp),
                 },
                 MapEntry {
@@ -151,6 +153,7 @@ VmFlags: rd wr sh mr mw me ms
                     rss_kb: 0,
                     anonymous_kb: 0,
                     swap_kb: 0,
+                    protection_key: 0,
                     flags: VmFlags(rd wr sh mr mw me ms),
                 },
             ],

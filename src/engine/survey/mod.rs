@@ -14,7 +14,7 @@ use super::note::Notes;
 use super::request::SaveFiles;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, Space, State};
-use crate::proc::{MapEntry, ProcDir, ProcError, Stat, Status};
+use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::KindError;
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
@@ -107,7 +107,7 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
-    if !zombie && uses_protection_keys(&dir)? {
+    if maps.iter().any(MapEntry::has_own_key) {
         return Err(KindError::Unsupported {
             what: format!("process {}, which uses memory protection keys,", process.pid),
             remedy: "wait until it has freed them".into(),
@@ -119,13 +119,6 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
         (false, false) => process::pidfd_open_thread(dir.pid()).ok(),
     };
     Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
-}
-
-/// Whether an area has a protection key of its own (pkeys(7)): which keys are allocated cannot be seen from outside.
-fn uses_protection_keys(dir: &ProcDir) -> Result<bool, ProcError> {
-    let smaps = dir.read("smaps")?;
-    let mut keys = memchr::memmem::find_iter(&smaps, b"ProtectionKey:").map(|at| &smaps[at + 14..]);
-    Ok(keys.any(|rest| rest.iter().find(|byte| **byte != b' ') != Some(&b'0')))
 }
 
 /// Orders processes so that every parent stands before its children.
