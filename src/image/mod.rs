@@ -5,6 +5,7 @@
 //! `FORMAT.md` beside this file describes every byte.
 
 mod check;
+pub mod disposition;
 pub mod file;
 pub mod path;
 pub mod record;
@@ -30,6 +31,7 @@ mod verify;
 pub use block::{BLOCK_PAGES, Block, BlockEntry, MAX_RUNS, Run, RunKind, Space};
 pub use check::check;
 pub use checksum::checksum;
+pub use disposition::{AreaAction, FileAction, FileChoice, ObjectAction, ObjectChoice};
 pub use error::{CR_EBADARCH, ImageError};
 pub use file::{Creation, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};

@@ -1,5 +1,136 @@
 //! Policies: verdicts on plain data.
 //!
-//! Relies on `image` data and `error` only, never on processes, system calls or kinds.
+//! The engine asks at fixed points ([`event`]), policies answer ([`verdict`]), the first answer in order of precedence counts
+//! ([`stack`]): flags of the command line, then scripts, then the built-in default. Relies on `image` data and `error` only, never on
+//! processes, system calls of the engine or kinds; a policy is a value that can be tested without a job.
 
+pub mod command;
+pub mod event;
+pub mod pattern;
 pub mod relocate;
+pub mod rule;
+pub mod stack;
+pub mod verdict;
+
+pub use event::{Event, Name};
+pub use stack::Stack;
+pub use verdict::Verdict;
+
+use crate::error::{Class, Classified};
+
+/// Something that is consulted at fixed points.
+pub trait Policy {
+    /// Whether it may answer events of this name; others are not even built.
+    fn hears(&self, name: Name) -> bool;
+
+    /// Its answer. An error before the point of no return stops the request; afterwards it is reported.
+    fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError>;
+
+    /// What it wants to find again: from a checkpoint to the restart, as JSON. `None` when there is nothing.
+    fn keep(&mut self) -> Result<Option<String>, PolicyError> {
+        Ok(None)
+    }
+
+    /// Gives back what [`Policy::keep`] gave at the checkpoint.
+    fn recall(&mut self, _kept: &str) -> Result<(), PolicyError> {
+        Ok(())
+    }
+}
+
+/// What a policy answered, and what it said meanwhile.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reply {
+    /// Its answer; `None` leaves the decision to the next.
+    pub opinion: Option<Opinion>,
+    /// What it logged.
+    pub log: Vec<LogLine>,
+    /// What it noted for the context file: keys and values.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// An answer and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opinion {
+    /// The answer.
+    pub verdict: Verdict,
+    /// Who gave it: a flag, or a script with its line.
+    pub by: String,
+}
+
+impl Reply {
+    /// No opinion.
+    pub fn nothing() -> Reply {
+        Reply::default()
+    }
+
+    /// An answer.
+    pub fn verdict(verdict: Verdict, by: impl Into<String>) -> Reply {
+        Reply { opinion: Some(Opinion { verdict, by: by.into() }), ..Reply::default() }
+    }
+}
+
+/// How much a logged line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the words say it")]
+pub enum LogLevel {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// A line that a policy logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: LogLevel,
+    /// Who logged it: a script and its line.
+    pub by: String,
+    /// The text, without control characters.
+    pub text: String,
+}
+
+/// A policy that could not do its work, or that stopped the request on purpose.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct PolicyError {
+    /// Who can fix it.
+    pub class: Class,
+    /// What went wrong, with the place in the script.
+    pub message: String,
+    /// What it logged before.
+    pub log: Vec<LogLine>,
+    /// What the user can do.
+    pub remedy: Option<String>,
+}
+
+impl PolicyError {
+    /// A script that is wrong: whoever gave it can mend it.
+    pub fn script(message: impl Into<String>) -> PolicyError {
+        PolicyError {
+            class: Class::Args,
+            message: message.into(),
+            log: Vec::new(),
+            remedy: Some("mend the script: cr_hooks check FILE".into()),
+        }
+    }
+
+    /// A request that a policy refuses.
+    pub fn refusal(class: Class, message: impl Into<String>) -> PolicyError {
+        PolicyError { class, message: message.into(), log: Vec::new(), remedy: None }
+    }
+}
+
+impl Classified for PolicyError {
+    fn class(&self) -> Class {
+        self.class
+    }
+
+    fn errno(&self) -> Option<i32> {
+        Some(libc::ECANCELED)
+    }
+
+    fn remedy(&self) -> Option<String> {
+        self.remedy.clone()
+    }
+}

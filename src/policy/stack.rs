@@ -1,0 +1,264 @@
+//! All policies of one request, in order of precedence, and what they decided.
+//!
+//! Relies on the policies for their answers. Events that nobody hears are not built. What policies log is collected here and shown by
+//! the caller when the job runs again: while it stands, the reader of our own output may stand with it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::{Event, Name};
+use super::verdict::{RestartChoice, Verdict};
+use super::{LogLevel, LogLine, Opinion, Policy, PolicyError, Reply};
+use crate::image::Decision;
+
+/// The policies of one request.
+#[derive(Default)]
+pub struct Stack {
+    policies: Vec<Box<dyn Policy>>,
+    log: Vec<LogLine>,
+    annotations: BTreeMap<String, String>,
+    decisions: Vec<Decision>,
+    time: Duration,
+    frozen_time: Duration,
+    record: Option<Recorder>,
+    /// Nothing is changed: decisions are taken and listed.
+    pub dry_run: bool,
+}
+
+/// Receives every event with its answer, one JSON object a line.
+pub type Recorder = Box<dyn FnMut(&Event, Option<&Opinion>)>;
+
+impl Stack {
+    /// Adds a policy below those that are there.
+    pub fn push(&mut self, policy: impl Policy + 'static) {
+        self.policies.push(Box::new(policy));
+    }
+
+    /// Hands every event and its answer to `recorder` from now on (`--hook-record`).
+    pub fn record(&mut self, recorder: Recorder) {
+        self.record = Some(recorder);
+    }
+
+    /// Whether an event of this name would reach anybody.
+    pub fn hears(&self, name: Name) -> bool {
+        self.record.is_some() || self.policies.iter().any(|policy| policy.hears(name))
+    }
+
+    /// The first answer in order of precedence. [`Verdict::Fail`] is an error, except where it is the answer of an event about files,
+    /// objects or areas, whose subject the caller adds.
+    pub fn ask(&mut self, event: &Event) -> Result<Option<Opinion>, PolicyError> {
+        let answer = self.timed(event, |stack| {
+            for index in 0..stack.policies.len() {
+                if let Some(opinion) = stack.consult(index, event)? {
+                    return Ok(Some(opinion));
+                }
+            }
+            Ok(None)
+        })?;
+        self.told(event, answer.as_ref());
+        match answer {
+            Some(Opinion { verdict: Verdict::Fail(class, message), by }) => Err(PolicyError::refusal(class, format!("{message} ({by})"))),
+            answer => Ok(answer),
+        }
+    }
+
+    /// What everybody together says about a restart: each question goes to the first who has an answer, path rules are joined in order of
+    /// precedence.
+    pub fn ask_restart(&mut self, event: &Event) -> Result<RestartChoice, PolicyError> {
+        let opinions = self.timed(event, |stack| stack.everybody(event))?;
+        let mut joined = RestartChoice::default();
+        for Opinion { verdict, by } in opinions {
+            match verdict {
+                Verdict::Restart(choice) => {
+                    let fresh = RestartChoice { ids: choice.ids.filter(|_| joined.ids.is_none()), relocate: choice.relocate };
+                    joined.ids = joined.ids.or(fresh.ids);
+                    self.decided("restart", &Opinion { verdict: Verdict::Restart(fresh.clone()), by });
+                    joined.relocate.extend(fresh.relocate);
+                }
+                Verdict::Fail(class, message) => return Err(PolicyError::refusal(class, format!("{message} ({by})"))),
+                _ => {}
+            }
+        }
+        self.told(event, Some(&Opinion { verdict: Verdict::Restart(joined.clone()), by: "all policies".into() }));
+        Ok(joined)
+    }
+
+    /// Tells everybody, whoever has answered before; the first answer counts. For events that scripts hear for their effects.
+    pub fn tell(&mut self, event: &Event) -> Result<Option<Opinion>, PolicyError> {
+        let answer = self.timed(event, |stack| stack.everybody(event))?.into_iter().next();
+        self.told(event, answer.as_ref());
+        Ok(answer)
+    }
+
+    fn everybody(&mut self, event: &Event) -> Result<Vec<Opinion>, PolicyError> {
+        let mut opinions = Vec::new();
+        for index in 0..self.policies.len() {
+            opinions.extend(self.consult(index, event)?);
+        }
+        Ok(opinions)
+    }
+
+    fn consult(&mut self, index: usize, event: &Event) -> Result<Option<Opinion>, PolicyError> {
+        let policy = &mut self.policies[index];
+        if !policy.hears(event.name()) {
+            return Ok(None);
+        }
+        match policy.decide(event) {
+            Ok(Reply { opinion, log, annotations }) => {
+                self.log.extend(log);
+                self.annotations.extend(annotations);
+                Ok(opinion)
+            }
+            Err(mut error) => {
+                self.log.append(&mut error.log);
+                Err(error)
+            }
+        }
+    }
+
+    fn timed<T>(&mut self, event: &Event, ask: impl FnOnce(&mut Stack) -> Result<T, PolicyError>) -> Result<T, PolicyError> {
+        let begun = Instant::now();
+        let result = ask(self);
+        self.time += begun.elapsed();
+        if event.name().entry().frozen {
+            self.frozen_time += begun.elapsed();
+        }
+        result
+    }
+
+    fn told(&mut self, event: &Event, answer: Option<&Opinion>) {
+        if let Some(record) = &mut self.record {
+            record(event, answer);
+        }
+    }
+
+    /// Notes who decided what; `about` is a path, a process or another name of the subject.
+    pub fn decided(&mut self, about: impl Into<String>, opinion: &Opinion) {
+        self.decisions.push(Decision { about: about.into(), verdict: opinion.verdict.word(), by: opinion.by.clone() });
+    }
+
+    /// Notes a decision that nobody took but the program itself; for the table of a dry run.
+    pub fn by_default(&mut self, about: impl Into<String>, verdict: &str) {
+        if self.dry_run {
+            self.decisions.push(Decision { about: about.into(), verdict: verdict.into(), by: "default".into() });
+        }
+    }
+
+    /// A message of the stack's own: for example about a script that failed where nothing can be stopped any more.
+    pub fn warn(&mut self, by: impl Into<String>, text: impl Into<String>) {
+        self.log.push(LogLine { level: LogLevel::Warn, by: by.into(), text: text.into() });
+    }
+
+    /// Decisions so far.
+    pub fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// Notes of scripts so far.
+    pub fn annotations(&self) -> &BTreeMap<String, String> {
+        &self.annotations
+    }
+
+    /// What was logged since the last call.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// Forgets decisions and notes, before another attempt.
+    pub fn begin_again(&mut self) {
+        self.decisions.clear();
+        self.annotations.clear();
+    }
+
+    /// Time spent in policies: in all, and while the job stood still.
+    pub fn time(&self) -> (Duration, Duration) {
+        (self.time, self.frozen_time)
+    }
+
+    /// What policies keep for the restart, as JSON.
+    pub fn keep(&mut self) -> Result<Option<String>, PolicyError> {
+        for policy in &mut self.policies {
+            if let Some(kept) = policy.keep()? {
+                return Ok(Some(kept));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives back what was kept at the checkpoint.
+    pub fn recall(&mut self, kept: &str) -> Result<(), PolicyError> {
+        self.policies.iter_mut().try_for_each(|policy| policy.recall(kept))
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use crate::error::Class;
+    use crate::policy::event::{ExitEvent, RestartEvent};
+    use crate::policy::relocate::Relocation;
+    use crate::policy::verdict::Ids;
+
+    /// Answers one event, always the same.
+    struct Fixed(Name, Result<Option<Verdict>, PolicyError>, &'static str);
+
+    impl Policy for Fixed {
+        fn hears(&self, name: Name) -> bool {
+            name == self.0
+        }
+
+        fn decide(&mut self, _: &Event) -> Result<Reply, PolicyError> {
+            let log = vec![LogLine { level: LogLevel::Info, by: self.2.into(), text: "asked".into() }];
+            let opinion = self.1.clone()?.map(|verdict| Opinion { verdict, by: self.2.into() });
+            Ok(Reply { opinion, log, annotations: vec![(self.2.into(), "1".into())] })
+        }
+    }
+
+    fn stack(answers: &[(&'static str, Option<Verdict>)], name: Name) -> Stack {
+        let mut stack = Stack::default();
+        answers.iter().for_each(|(by, verdict)| stack.push(Fixed(name, Ok(verdict.clone()), by)));
+        stack
+    }
+
+    fn exit() -> Event {
+        Event::JobExit(ExitEvent::default())
+    }
+
+    #[test]
+    fn the_first_opinion_counts_and_ends_the_asking() {
+        let mut stack = stack(&[("a", None), ("b", Some(Verdict::Status(1))), ("c", Some(Verdict::Status(2)))], Name::JobExit);
+        let opinion = stack.ask(&exit()).unwrap().unwrap();
+        assert_eq!((opinion.verdict, opinion.by.as_str()), (Verdict::Status(1), "b"));
+        let asked: Vec<String> = stack.take_log().into_iter().map(|line| line.by).collect();
+        assert_eq!(asked, ["a", "b"]);
+        assert_eq!(stack.annotations().len(), 2);
+        assert_eq!(stack.tell(&exit()).unwrap().unwrap().by, "b");
+        assert_eq!(stack.take_log().len(), 3, "all are told");
+    }
+
+    #[test]
+    fn nobody_is_asked_about_what_nobody_hears() {
+        let mut stack = stack(&[("a", Some(Verdict::Status(1)))], Name::OnSuccess);
+        assert!(stack.hears(Name::OnSuccess) && !stack.hears(Name::JobExit));
+        assert_eq!(stack.ask(&exit()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_that_names_who() {
+        let mut stack = stack(&[("x.lua:3", Some(Verdict::Fail(Class::Env, "no room".into())))], Name::JobExit);
+        let error = stack.ask(&exit()).unwrap_err();
+        assert_eq!((error.class, error.to_string().as_str()), (Class::Env, "no room (x.lua:3)"));
+    }
+
+    #[test]
+    fn restarts_are_decided_question_by_question() {
+        let rule = |old: &str| Relocation { old: old.into(), new: "/new".into() };
+        let choice =
+            |olds: &[&str], ids| Some(Verdict::Restart(RestartChoice { relocate: olds.iter().map(|old| rule(old)).collect(), ids }));
+        let answers =
+            [("--relocate", choice(&["/a"], None)), ("s.lua:1", choice(&["/b"], Some(Ids::New))), ("late", choice(&[], Some(Ids::Keep)))];
+        let mut stack = stack(&answers, Name::PreRestart);
+        let joined = stack.ask_restart(&Event::PreRestart(Box::new(RestartEvent::default()))).unwrap();
+        assert_eq!(joined, RestartChoice { relocate: vec![rule("/a"), rule("/b")], ids: Some(Ids::New) });
+    }
+}
