@@ -62,6 +62,7 @@ fn snapshot() -> Snapshot {
         descriptions: vec![],
         objects: vec![],
         decisions: vec![],
+        kept: String::new(),
         annotations: vec![],
     }
 }

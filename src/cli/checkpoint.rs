@@ -6,14 +6,18 @@ use std::ffi::OsString;
 
 use super::engine_calls::Engine;
 use super::exit;
-use super::flag::{creation, destination, general, kmsg, save, scope, signal, timing, trace};
+use super::flag::{creation, destination, general, kmsg, save, scope, script, signal, timing, trace};
 use super::low::CheckpointSaid;
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text::{self, Attempt};
-use super::{high, preflight, worker};
+use super::{high, policies, preflight, worker};
+use crate::engine::observe::Message;
 use crate::engine::request::CheckpointRequest;
+use crate::error::Failure;
+use crate::policy::event::FailureEvent;
+use crate::policy::{Event, Stack, Verdict};
 
 /// The program.
 pub fn program() -> Program<CheckpointSaid> {
@@ -25,6 +29,7 @@ pub fn program() -> Program<CheckpointSaid> {
         save::flags(),
         trace::flags(),
         timing::flags(),
+        script::flags(),
         kmsg::flags(),
         general::verbose(Some('v')),
         general::output(),
@@ -94,17 +99,41 @@ fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
     {
         reporter.line(&line);
     }
-    let mut watcher = Watcher::new(said.general);
-    let result = preflight::target(&request.destination, &request.creation).and_then(|()| engine.checkpoint(request, &mut watcher));
-    let messages = watcher.finish();
-    match result {
-        Ok(report) => {
-            reporter.success(&report, &text::checkpoint_summary(&report), &messages);
-            0
-        }
+    let mut policies = match policies::for_checkpoint(said) {
+        Ok(policies) => policies,
         Err(failure) => {
             let status = exit::of_checkpoint(&failure);
-            reporter.failure(Attempt::Checkpoint, &failure, status, &messages);
+            reporter.failure(Attempt::Checkpoint, &failure, status, &[]);
+            return status;
+        }
+    };
+    let mut watcher = Watcher::new(said.general);
+    let result =
+        preflight::target(&request.destination, &request.creation).and_then(|()| engine.checkpoint(request, &mut policies, &mut watcher));
+    let messages = watcher.finish();
+    reporter.log(policies.take_log());
+    match result {
+        Ok(report) if report.is_dry_run => reporter.decisions(&report, &report.decisions, &messages),
+        Ok(report) => reporter.success(&report, &text::checkpoint_summary(&report), &messages),
+        Err(failure) => return failed(&failure, &messages, &mut policies, reporter),
+    }
+    0
+}
+
+/// The job runs on: policies may choose the exit code.
+fn failed(failure: &Failure, messages: &[Message], policies: &mut Stack, reporter: &mut Reporter<'_, '_>) -> u8 {
+    let status = exit::of_checkpoint(failure);
+    let event = Event::CheckpointFailed(FailureEvent::of(failure, 1));
+    let answer = policies.hears(event.name()).then(|| policies.ask(&event)).transpose();
+    reporter.log(policies.take_log());
+    reporter.failure(Attempt::Checkpoint, failure, status, messages);
+    match answer {
+        Ok(answer) => match answer.flatten().map(|opinion| opinion.verdict) {
+            Some(Verdict::Status(status)) => status,
+            _ => status,
+        },
+        Err(error) => {
+            reporter.complain(&format!("{} failed: {error}", event.name().word()));
             status
         }
     }
@@ -113,6 +142,7 @@ fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
 #[cfg(test)]
 mod test {
     use super::*;
+    use crate::cli::engine_calls::Between;
     use crate::engine::observe::{CheckpointReport, Level, Message, Observer, RestartReport};
     use crate::engine::request::RestartRequest;
     use crate::error::{Class, Failure, Stage, Subject};
@@ -122,12 +152,18 @@ mod test {
     struct Answer(Option<Failure>);
 
     impl Engine for Answer {
-        fn checkpoint(&mut self, _: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
+        fn checkpoint(&mut self, _: &CheckpointRequest, _: &mut Stack, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
             let text = "process 9 is a zombie".into();
             observer.message(Message { level: Level::Warning, subject: Subject::pid(9), text });
             self.0.take().map_or(Ok(CheckpointReport { processes: 2, threads: 3, ..CheckpointReport::default() }), Err)
         }
-        fn restart(&mut self, _: &RestartRequest, _: &mut dyn Observer) -> Result<RestartReport, Failure> {
+        fn restart(
+            &mut self,
+            _: &RestartRequest,
+            _: &mut Stack,
+            _: Between<'_>,
+            _: &mut dyn Observer,
+        ) -> Result<Option<RestartReport>, Failure> {
             unreachable!("cr_checkpoint restarts nothing")
         }
     }

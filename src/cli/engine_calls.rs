@@ -3,13 +3,31 @@
 use crate::engine::observe::{CheckpointReport, Observer, RestartReport};
 use crate::engine::request::{CheckpointRequest, RestartRequest};
 use crate::error::Failure;
+use crate::policy::Stack;
+use crate::policy::verdict::Ids;
+
+/// Asked between the decisions of a restart and its work, with the ids that were decided: whether this process goes on. It does not when
+/// another one does the work in its place.
+pub type Between<'a> = &'a mut dyn FnMut(Ids) -> Result<bool, Failure>;
 
 /// Who does the work.
 pub trait Engine {
     /// Writes a context file.
-    fn checkpoint(&mut self, request: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure>;
-    /// Puts a job back; returns when it runs.
-    fn restart(&mut self, request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure>;
+    fn checkpoint(
+        &mut self,
+        request: &CheckpointRequest,
+        policies: &mut Stack,
+        observer: &mut dyn Observer,
+    ) -> Result<CheckpointReport, Failure>;
+
+    /// Puts a job back; returns when it runs, or with nothing when `between` said so.
+    fn restart(
+        &mut self,
+        request: &RestartRequest,
+        policies: &mut Stack,
+        between: Between<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<RestartReport>, Failure>;
 }
 
 /// The engine of this package.
@@ -17,11 +35,27 @@ pub trait Engine {
 pub struct Reprise;
 
 impl Engine for Reprise {
-    fn checkpoint(&mut self, request: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
-        crate::engine::checkpoint(request, observer)
+    fn checkpoint(
+        &mut self,
+        request: &CheckpointRequest,
+        policies: &mut Stack,
+        observer: &mut dyn Observer,
+    ) -> Result<CheckpointReport, Failure> {
+        crate::engine::checkpoint(request, policies, observer)
     }
 
-    fn restart(&mut self, request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
-        crate::engine::restart(request, observer)
+    fn restart(
+        &mut self,
+        request: &RestartRequest,
+        policies: &mut Stack,
+        between: Between<'_>,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<RestartReport>, Failure> {
+        let opened = crate::engine::open_restart(request, policies, observer)?;
+        // A dry run makes nothing, no namespaces either.
+        if !policies.dry_run && !between(opened.ids)? {
+            return Ok(None);
+        }
+        crate::engine::restart(opened, request, policies, observer).map(Some)
     }
 }

@@ -28,7 +28,6 @@ pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requeste
         sync: said.sync,
         mode: said.mode.unwrap_or(DEFAULT_MODE),
         signal: said.afterwards.signal,
-        save: said.save,
         ptraced: said.ptraced,
         ptracer: said.ptracer,
         time_limit: said.time_limit,
@@ -71,10 +70,8 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
     Ok(RestartRequest {
         source,
         signal: said.afterwards.signal,
-        restore_pid: said.restore_pid,
         restore_pgid: said.restore_pgid,
         restore_sid: said.restore_sid,
-        relocations: said.relocations.clone(),
         omit: said.omit,
         verify: said.verify,
         detach: said.detach,
@@ -100,7 +97,7 @@ mod test {
     use super::*;
     use crate::cli::low::test::{checkpoint_refusal, restart_refusal};
     use crate::cli::{checkpoint, restart};
-    use crate::engine::request::{Creation, Omit, SaveFiles, TraceRule};
+    use crate::engine::request::{Creation, Omit, TraceRule};
     use crate::image::Scope;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -128,7 +125,6 @@ mod test {
             sync: true,
             mode: 0o400,
             signal: None,
-            save: SaveFiles::default(),
             ptraced: TraceRule::Error,
             ptracer: TraceRule::Error,
             time_limit: None,
@@ -165,10 +161,8 @@ mod test {
         let expected = RestartRequest {
             source: Source::File("context.1".into()),
             signal: None,
-            restore_pid: true,
             restore_pgid: false,
             restore_sid: false,
-            relocations: vec![],
             omit: Omit::Maybe,
             verify: false,
             detach: false,

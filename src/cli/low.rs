@@ -5,10 +5,13 @@ use std::time::Duration;
 use super::flag::destination::Place;
 use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
+use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use super::hook::Hooks;
-use crate::engine::request::{Creation, Omit, Relocation, SaveFiles, Source, TraceRule};
+use crate::engine::request::{Creation, Omit, Source, TraceRule};
 use crate::image::Scope;
+use crate::policy::command::Commands;
+use crate::policy::relocate::Relocation;
+use crate::policy::rule::SaveFiles;
 
 /// What was said to `cr_checkpoint`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,8 @@ pub struct CheckpointSaid {
     pub kmsg: Kmsg,
     /// The time limit.
     pub time_limit: Option<Duration>,
+    /// Scripts and decisions.
+    pub scripting: Scripting,
 }
 
 impl Default for CheckpointSaid {
@@ -54,6 +59,7 @@ impl Default for CheckpointSaid {
             ptracer: TraceRule::Error,
             kmsg: Kmsg::default(),
             time_limit: None,
+            scripting: Scripting::default(),
         }
     }
 }
@@ -67,8 +73,8 @@ pub struct RestartSaid {
     pub source: Option<Source>,
     /// The signal afterwards.
     pub afterwards: Afterwards,
-    /// Saved process and thread ids.
-    pub restore_pid: bool,
+    /// Saved process and thread ids, if it was said.
+    pub restore_pid: Option<bool>,
     /// Saved process groups.
     pub restore_pgid: bool,
     /// Saved sessions.
@@ -78,13 +84,15 @@ pub struct RestartSaid {
     /// Whether later checkpoints leave cr_restart out.
     pub omit: Omit,
     /// Commands to run afterwards.
-    pub hooks: Hooks,
+    pub hooks: Commands,
     /// When engine messages are shown.
     pub kmsg: Kmsg,
     /// Compare everything before the job runs.
     pub verify: bool,
     /// Do not wait for the job.
     pub detach: bool,
+    /// Scripts and decisions.
+    pub scripting: Scripting,
 }
 
 impl Default for RestartSaid {
@@ -93,15 +101,16 @@ impl Default for RestartSaid {
             general: General::default(),
             source: None,
             afterwards: Afterwards::default(),
-            restore_pid: true,
+            restore_pid: None,
             restore_pgid: false,
             restore_sid: false,
             relocations: Vec::new(),
             omit: Omit::Maybe,
-            hooks: Hooks::default(),
+            hooks: Commands::default(),
             kmsg: Kmsg::default(),
             verify: false,
             detach: false,
+            scripting: Scripting::default(),
         }
     }
 }
@@ -118,8 +127,8 @@ macro_rules! shared_topics {
 }
 
 shared_topics! {
-    CheckpointSaid: General => general, Afterwards => afterwards, Kmsg => kmsg;
-    RestartSaid: General => general, Afterwards => afterwards, Kmsg => kmsg;
+    CheckpointSaid: General => general, Afterwards => afterwards, Kmsg => kmsg, Scripting => scripting;
+    RestartSaid: General => general, Afterwards => afterwards, Kmsg => kmsg, Scripting => scripting;
 }
 
 #[cfg(test)]

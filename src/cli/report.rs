@@ -15,6 +15,8 @@ use super::program::Program;
 use super::text::{self, Attempt};
 use crate::engine::observe::{Level, Message};
 use crate::error::{Class, Failure, Stage};
+use crate::image::Decision;
+use crate::policy::{LogLevel, LogLine};
 
 /// Where output goes.
 pub struct Streams<'a> {
@@ -29,12 +31,13 @@ pub struct Reporter<'a, 'b> {
     streams: &'a mut Streams<'b>,
     general: General,
     kmsg: Kmsg,
+    logged: Vec<LogLine>,
 }
 
 impl<'a, 'b> Reporter<'a, 'b> {
     /// A reporter that follows these flags.
     pub fn new(streams: &'a mut Streams<'b>, general: General, kmsg: Kmsg) -> Reporter<'a, 'b> {
-        Reporter { streams, general, kmsg }
+        Reporter { streams, general, kmsg, logged: Vec::new() }
     }
 
     /// A line on stdout, unless stdout belongs to JSON.
@@ -47,6 +50,26 @@ impl<'a, 'b> Reporter<'a, 'b> {
     /// An object on stdout.
     pub fn object(&mut self, object: &Value) {
         self.print(&object.to_string());
+    }
+
+    /// What policies logged: on stderr, or with the object of the result.
+    pub fn log(&mut self, lines: Vec<LogLine>) {
+        if self.general.json {
+            return self.logged.extend(lines);
+        }
+        let least = if self.general.verbose > 0 { LogLevel::Debug } else { LogLevel::Info };
+        for line in lines.iter().filter(|line| least <= line.level) {
+            self.complain(&text::log_line(line));
+        }
+    }
+
+    /// What a dry run decided: a table on stdout, or an object.
+    pub fn decisions(&mut self, report: &impl Serialize, decisions: &[Decision], messages: &[Message]) {
+        if self.general.json {
+            return self.success(report, "", messages);
+        }
+        self.messages(messages);
+        self.print(text::decision_table(decisions).trim_end());
     }
 
     /// What is said under `-v`.
@@ -82,7 +105,8 @@ impl<'a, 'b> Reporter<'a, 'b> {
     /// A failed request.
     pub fn failure(&mut self, attempt: Attempt, failure: &Failure, status: u8, messages: &[Message]) {
         if self.general.json {
-            return self.print(&failure_object(failure, status, messages).to_string());
+            let object = self.with_log(failure_object(failure, status, messages));
+            return self.print(&object.to_string());
         }
         if self.kmsg != Kmsg::None {
             self.messages(messages);
@@ -93,12 +117,25 @@ impl<'a, 'b> Reporter<'a, 'b> {
     /// A request that succeeded.
     pub fn success(&mut self, report: &impl Serialize, summary: &str, messages: &[Message]) {
         if self.general.json {
-            return self.print(&success_object(report, messages).to_string());
+            let object = self.with_log(success_object(report, messages));
+            return self.print(&object.to_string());
         }
         if self.kmsg == Kmsg::Warning {
             self.messages(messages);
         }
         self.verbose(summary);
+    }
+
+    /// Adds what was logged so far, if anything was.
+    fn with_log(&mut self, mut object: Value) -> Value {
+        let lines: Vec<Value> = std::mem::take(&mut self.logged)
+            .into_iter()
+            .map(|line| json!({ "level": text::log_word(line.level), "by": line.by, "text": line.text }))
+            .collect();
+        if let (Some(fields), false) = (object.as_object_mut(), lines.is_empty()) {
+            fields.insert("log".into(), lines.into());
+        }
+        object
     }
 
     fn messages(&mut self, messages: &[Message]) {
@@ -228,9 +265,10 @@ mod test {
         let (out, err) = output(general, Kmsg::Error, |say| say.failure(Attempt::Restart, &failure(), 16, &messages()));
         assert_eq!(err, "");
         assert_snapshot!(out, @r#"{"chain":["cannot restore pid 7: process 7 (sh) holds it"],"class":"temp","code":16,"errno":16,"exit":16,"fd":null,"message":"cannot restore pid 7: process 7 (sh) holds it","messages":[{"fd":null,"level":"warning","path":null,"pid":9,"text":"left out: a zombie"}],"ok":false,"path":null,"pid":7,"remedy":"use --no-restore-pid","stage":"plan"}"#);
-        let report = RestartReport { lead: Some(7), pids: vec![(7, 7)], threads: 1, page_bytes: 4096, total_us: 9 };
+        let report =
+            RestartReport { lead: Some(7), pids: vec![(7, 7)], threads: 1, page_bytes: 4096, total_us: 9, ..RestartReport::default() };
         let (out, err) = output(general, Kmsg::Error, |say| say.success(&report, "", &[]));
         assert_eq!(err, "");
-        assert_snapshot!(out, @r#"{"lead":7,"messages":[],"ok":true,"page_bytes":4096,"pids":[[7,7]],"threads":1,"total_us":9}"#);
+        assert_snapshot!(out, @r#"{"decisions":[],"is_dry_run":false,"lead":7,"messages":[],"ok":true,"page_bytes":4096,"pids":[[7,7]],"threads":1,"total_us":9}"#);
     }
 }

@@ -1,24 +1,27 @@
 //! `cr_restart [options] [FILE]`: the program from its flags to its end, which mirrors the job's.
 //!
-//! Relies on [`super::high`] for the request, [`super::hook`] for the commands of `--run-on-*`, [`super::wait`] for what happens
-//! while the job runs, [`super::report`] for everything printed.
+//! Relies on [`super::high`] for the request, [`super::policies`] for who is asked, [`super::wait`] for what happens while the job runs,
+//! [`super::report`] for everything printed.
 
 use std::ffi::OsString;
 use std::io;
+use std::time::Duration;
 
 use super::engine_calls::Engine;
 use super::exit::{self, Ending, Refusal};
-use super::flag::{Flag, general, hook, ids, kmsg, omit, relocation, signal, source, under};
+use super::flag::{Flag, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
 use super::low::RestartSaid;
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text::{self, Attempt};
 use super::wait::Held;
-use super::{high, preflight};
+use super::{high, policies, preflight};
 use crate::engine::observe::{Message, RestartReport};
-use crate::engine::request::RestartRequest;
-use crate::error::{Class, Failure};
+use crate::engine::request::{RestartRequest, Source};
+use crate::error::{Class, Failure, Stage};
+use crate::policy::event::{ExitEvent, FailureEvent};
+use crate::policy::{Event, Stack, Verdict};
 
 /// The program.
 pub fn program() -> Program<RestartSaid> {
@@ -28,6 +31,7 @@ pub fn program() -> Program<RestartSaid> {
         ids::flags(),
         relocation::flags(),
         hook::flags(),
+        script::flags(),
         omit::flags(),
         waiting(),
         kmsg::flags(),
@@ -100,56 +104,154 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
         preflight::source(&request.source)?;
         Ok(request)
     });
-    match request {
-        Ok(request) => restart(&said, &request, engine, &mut reporter),
-        Err(stop) => match show_or_refuse(&mut reporter, &program, stop) {
-            Some(refusal) => Ending::Status(refuse(&said, &program, &refusal, &mut reporter)),
-            None => Ending::Status(0),
-        },
-    }
-}
-
-fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal, reporter: &mut Reporter<'_, '_>) -> u8 {
-    said.hooks.on_failure(Class::Args).unwrap_or_else(|| {
-        reporter.refusal(program, refusal);
-        refusal.status()
-    })
-}
-
-fn restart(said: &RestartSaid, request: &RestartRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> Ending {
-    let held = match Held::hold() {
-        Ok(held) => held,
-        Err(error) => return surprise("cannot block signals", &error, reporter),
+    let request = match request {
+        Ok(request) => request,
+        Err(stop) => {
+            return match show_or_refuse(&mut reporter, &program, stop) {
+                Some(refusal) => Ending::Status(refuse(&said, &program, &refusal, &mut reporter)),
+                None => Ending::Status(0),
+            };
+        }
     };
-    let mut watcher = Watcher::new(said.general);
-    let result = engine.restart(request, &mut watcher);
-    let messages = watcher.finish();
-    match result {
-        Ok(report) => running(said, &report, &messages, &held, reporter),
+    match policies::for_restart(&said) {
+        Ok(policies) => Restart { said: &said, request: &request, policies, engine, reporter: &mut reporter }.run(),
         Err(failure) => {
-            drop(held);
-            Ending::Status(failed(said, &failure, &messages, reporter))
+            // The script is the mistake: only the commands can answer it.
+            let mut restart =
+                Restart { said: &said, request: &request, policies: policies::commands(&said.hooks), engine, reporter: &mut reporter };
+            match restart.failed(&failure, &[], 1) {
+                Next::Exit(status) => Ending::Status(status),
+                Next::Retry(_) => Ending::Status(exit::of_restart(&failure)),
+            }
         }
     }
 }
 
-fn failed(said: &RestartSaid, failure: &Failure, messages: &[Message], reporter: &mut Reporter<'_, '_>) -> u8 {
-    said.hooks.on_failure(failure.class).unwrap_or_else(|| {
-        let status = exit::of_restart(failure);
-        reporter.failure(Attempt::Restart, failure, status, messages);
-        status
-    })
+/// A wrong command line is a failure of class args: what was said before the mistake is in force.
+fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal, reporter: &mut Reporter<'_, '_>) -> u8 {
+    let mut policies = policies::for_restart(said).unwrap_or_else(|_| policies::commands(&said.hooks));
+    let event = FailureEvent {
+        class: Class::Args.word().into(),
+        code: refusal.errno(),
+        message: refusal.text.clone(),
+        stage: Stage::Request.word().into(),
+        errno: Some(refusal.errno()),
+        attempt: 1,
+        ..FailureEvent::default()
+    };
+    let answer = ask(&mut policies, &Event::Failed(event), reporter);
+    match answer {
+        Some(Verdict::Status(status)) if status != 0 => status,
+        _ => {
+            reporter.refusal(program, refusal);
+            refusal.status()
+        }
+    }
 }
 
-/// The job runs: say so, run the success hook, wait. A hook that fails ends the waiting before it begins.
-fn running(said: &RestartSaid, report: &RestartReport, messages: &[Message], held: &Held, reporter: &mut Reporter<'_, '_>) -> Ending {
-    reporter.success(report, &text::restart_summary(report), messages);
-    if let Some(code) = said.hooks.on_success() {
-        return Ending::Status(code);
+/// Asks where nothing can be stopped any more: a script that fails is reported.
+fn ask(policies: &mut Stack, event: &Event, reporter: &mut Reporter<'_, '_>) -> Option<Verdict> {
+    let answer = policies.hears(event.name()).then(|| policies.ask(event)).transpose();
+    reporter.log(policies.take_log());
+    match answer {
+        Ok(answer) => answer.flatten().map(|opinion| opinion.verdict),
+        Err(error) => {
+            reporter.complain(&format!("{} failed: {error}", event.name().word()));
+            None
+        }
     }
-    match report.lead.filter(|_| !said.detach) {
-        None => Ending::Status(0),
-        Some(lead) => held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, reporter)),
+}
+
+/// What follows a failure.
+enum Next {
+    Exit(u8),
+    Retry(Duration),
+}
+
+/// One run of the program, from the request to the end of the job.
+struct Restart<'a, 'b, 'c> {
+    said: &'a RestartSaid,
+    request: &'a RestartRequest,
+    policies: Stack,
+    engine: &'a mut dyn Engine,
+    reporter: &'a mut Reporter<'b, 'c>,
+}
+
+impl Restart<'_, '_, '_> {
+    fn run(mut self) -> Ending {
+        let mut attempt = 1;
+        loop {
+            let held = match Held::hold() {
+                Ok(held) => held,
+                Err(error) => return surprise("cannot block signals", &error, self.reporter),
+            };
+            let mut watcher = Watcher::new(self.said.general);
+            let result = self.engine.restart(self.request, &mut self.policies, &mut |_| Ok(true), &mut watcher);
+            let messages = watcher.finish();
+            self.reporter.log(self.policies.take_log());
+            match result {
+                Ok(Some(report)) => return self.running(&report, &messages, &held),
+                Ok(None) => return Ending::Status(0),
+                Err(failure) => {
+                    // A pause must be left by a signal, as a restart is.
+                    drop(held);
+                    match self.failed(&failure, &messages, attempt) {
+                        Next::Exit(status) => return Ending::Status(status),
+                        Next::Retry(after) => std::thread::sleep(after),
+                    }
+                }
+            }
+            attempt += 1;
+            self.policies.begin_again();
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure, messages: &[Message], attempt: u32) -> Next {
+        let event = Event::Failed(FailureEvent::of(failure, attempt));
+        match ask(&mut self.policies, &event, self.reporter) {
+            Some(Verdict::Status(status)) if status != 0 => return Next::Exit(status),
+            Some(Verdict::Retry(after)) if matches!(self.request.source, Source::Fd(_)) => {
+                self.reporter
+                    .complain(&format!("no other attempt after {} s: what comes from a descriptor is read once", after.as_secs_f64()));
+            }
+            Some(Verdict::Retry(after)) => {
+                self.reporter.verbose(&format!("attempt {attempt} failed, the next in {} s: {failure}", after.as_secs_f64()));
+                return Next::Retry(after);
+            }
+            _ => {}
+        }
+        let status = exit::of_restart(failure);
+        self.reporter.failure(Attempt::Restart, failure, status, messages);
+        Next::Exit(status)
+    }
+
+    /// The job runs: say so, tell the policies, wait. An answer other than 0 ends the waiting before it begins.
+    fn running(&mut self, report: &RestartReport, messages: &[Message], held: &Held) -> Ending {
+        if report.is_dry_run {
+            self.reporter.decisions(report, &report.decisions, messages);
+            return Ending::Status(0);
+        }
+        self.reporter.success(report, &text::restart_summary(report), messages);
+        if let Some(Verdict::Status(status)) = ask(&mut self.policies, &Event::OnSuccess(report.event()), self.reporter)
+            && status != 0
+        {
+            return Ending::Status(status);
+        }
+        let Some(lead) = report.lead.filter(|_| !self.said.detach) else { return Ending::Status(0) };
+        let ending = held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, self.reporter));
+        self.ended(ending)
+    }
+
+    /// The job has ended: a policy may put another exit status in the place of its own.
+    fn ended(&mut self, ending: Ending) -> Ending {
+        let event = match ending {
+            Ending::Status(status) => ExitEvent { status: Some(status), signal: None },
+            Ending::Signal(signal) => ExitEvent { status: None, signal: Some(signal) },
+        };
+        match ask(&mut self.policies, &Event::JobExit(event), self.reporter) {
+            Some(Verdict::Status(status)) => Ending::Status(status),
+            _ => ending,
+        }
     }
 }
 
@@ -162,9 +264,10 @@ fn surprise(attempt: &str, error: &io::Error, reporter: &mut Reporter<'_, '_>) -
 #[allow(clippy::zombie_processes, reason = "what is tested waits for the child")]
 mod test {
     use super::*;
+    use crate::cli::engine_calls::Between;
     use crate::engine::observe::{CheckpointReport, Observer};
     use crate::engine::request::CheckpointRequest;
-    use crate::error::{Stage, Subject};
+    use crate::error::Subject;
     use crate::sys::cli_support::with_clean_mask;
     use insta::assert_snapshot;
 
@@ -172,12 +275,18 @@ mod test {
     struct Answer(Result<Option<&'static str>, (Class, i32)>);
 
     impl Engine for Answer {
-        fn checkpoint(&mut self, _: &CheckpointRequest, _: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
+        fn checkpoint(&mut self, _: &CheckpointRequest, _: &mut Stack, _: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
             unreachable!("cr_restart checkpoints nothing")
         }
-        fn restart(&mut self, _: &RestartRequest, _: &mut dyn Observer) -> Result<RestartReport, Failure> {
+        fn restart(
+            &mut self,
+            _: &RestartRequest,
+            _: &mut Stack,
+            _: Between<'_>,
+            _: &mut dyn Observer,
+        ) -> Result<Option<RestartReport>, Failure> {
             match self.0 {
-                Ok(script) => Ok(RestartReport { lead: script.map(spawn), ..RestartReport::default() }),
+                Ok(script) => Ok(Some(RestartReport { lead: script.map(spawn), ..RestartReport::default() })),
                 Err((class, code)) => {
                     let cause = "cannot restore pid 5: process 5 (sh) holds it".into();
                     Err(Failure { class, stage: Stage::Plan, subject: Subject::pid(5), code, cause, remedy: None })

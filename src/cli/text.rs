@@ -11,6 +11,8 @@ use super::exit;
 use super::preflight::TargetError;
 use crate::engine::observe::{CheckpointReport, Message, RestartReport};
 use crate::error::{Class, Failure, Subject};
+use crate::image::Decision;
+use crate::policy::{LogLevel, LogLine};
 
 /// What the program attempted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +137,9 @@ pub fn message(message: &Message) -> String {
 
 /// What `cr_checkpoint -v` says in the end.
 pub fn checkpoint_summary(report: &CheckpointReport) -> String {
+    if report.is_skipped {
+        return "nothing was saved: a script decided to skip it".into();
+    }
     let place = report.path.as_ref().map_or(String::new(), |path| format!(" to {}", path.display()));
     format!(
         "saved {}, {}: {}{place} in {} (the job stood still for {})",
@@ -169,6 +174,33 @@ pub fn duration(us: u64) -> String {
         1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
         _ => format!("{}.{:02} s", us / 1_000_000, us % 1_000_000 / 10_000),
     }
+}
+
+/// The word for how much a logged line matters.
+pub fn log_word(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warning",
+        LogLevel::Error => "error",
+    }
+}
+
+/// A line that a script logged.
+pub fn log_line(line: &LogLine) -> String {
+    match line.level {
+        LogLevel::Info => format!("{}: {}", line.by, line.text),
+        level => format!("{}: {}: {}", line.by, log_word(level), line.text),
+    }
+}
+
+/// Who decided what, in columns.
+pub fn decision_table(decisions: &[Decision]) -> String {
+    let rows = decisions.iter().map(|row| [row.verdict.as_str(), row.by.as_str(), row.about.as_str()]);
+    let rows: Vec<[&str; 3]> = std::iter::once(["DECISION", "BY", "ABOUT"]).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let (first, second) = (width(0), width(1));
+    rows.iter().map(|[verdict, by, about]| format!("{verdict:first$}  {by:second$}  {about}\n")).collect()
 }
 
 #[cfg(test)]
@@ -265,9 +297,17 @@ mod test {
             page_bytes: 2 << 20,
             frozen_us: 950,
             total_us: 1_234_567,
+            ..CheckpointReport::default()
         };
         assert_snapshot!(checkpoint_summary(&saved), @"saved 1 process, 12 threads: 3.00 MiB to /tmp/context.7 in 1.23 s (the job stood still for 950 µs)");
-        let back = RestartReport { lead: None, pids: vec![(1, 2), (3, 4)], threads: 2, page_bytes: 4096, total_us: 12_345 };
+        let back = RestartReport {
+            lead: None,
+            pids: vec![(1, 2), (3, 4)],
+            threads: 2,
+            page_bytes: 4096,
+            total_us: 12_345,
+            ..RestartReport::default()
+        };
         assert_snapshot!(restart_summary(&back), @"restarted 2 processes, 2 threads: 4.00 KiB of memory in 12.3 ms");
     }
 }

@@ -1,4 +1,4 @@
-//! The checkpoint: select, freeze, survey and capture, write, release.
+//! The checkpoint: select, freeze, survey and capture with review, write, release.
 //!
 //! Reads like a table of contents; details are in the modules of the phases. On any error, dropping `Frozen` lets the job go unchanged
 //! and dropping the target removes what was written.
@@ -9,60 +9,178 @@ use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
 use super::output::Output;
-use super::request::CheckpointRequest;
+use super::request::{CheckpointRequest, Destination};
 use super::survey::survey;
 use super::tree::{SelectError, Selection};
-use crate::error::{At, Failure, Stage};
+use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Snapshot, State};
+use crate::policy::event::{JobEvent, Member, Options, SavedEvent, Timings};
+use crate::policy::verdict::Afterwards;
+use crate::policy::{Event, Name, Stack, Verdict};
+use crate::proc::ProcDir;
 use crate::resource::KindError;
 use crate::sys::{Errno, process};
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
 
-/// Writes a context file of a job, which runs on as before unless the request has a signal for it.
-pub fn checkpoint(request: &CheckpointRequest, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
+/// Writes a context file of a job, which runs on as before unless the request has a signal for it or a policy decides otherwise.
+pub fn checkpoint(request: &CheckpointRequest, policies: &mut Stack, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
     let mut notes = Notes::default();
-    let result = run(request, observer, &mut notes);
+    let result = Flow { request, policies, begun: Instant::now() }.run(observer, &mut notes);
     notes.take().into_iter().for_each(|message| observer.message(message));
-    result
+    let (hooks, frozen_hooks) = policies.time();
+    result.map(|report| CheckpointReport {
+        hook_us: microseconds(hooks),
+        hook_frozen_us: microseconds(frozen_hooks),
+        decisions: policies.decisions().to_vec(),
+        ..report
+    })
 }
 
-fn run(request: &CheckpointRequest, observer: &mut dyn Observer, notes: &mut Notes) -> Result<CheckpointReport, Failure> {
-    let begun = Instant::now();
-    let deadline = Deadline::after(request.time_limit);
-    observer.stage(Stage::Select);
-    let selection = Selection::new(request).at(Stage::Select)?;
-    selection.members().at(Stage::Select)?;
-    let mut output = Output::open(request)?;
+/// One checkpoint under way.
+struct Flow<'a> {
+    request: &'a CheckpointRequest,
+    policies: &'a mut Stack,
+    begun: Instant,
+}
 
-    observer.stage(Stage::Freeze);
-    let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
-    observer.stage(Stage::Survey);
-    let mut draft = survey(&mut frozen, request.save, notes)?;
-    draft.snapshot.origin = origin::here();
-    draft.snapshot.scope = request.scope;
-    draft.snapshot.ids = selection.ids().to_vec();
+impl Flow<'_> {
+    fn run(&mut self, observer: &mut dyn Observer, notes: &mut Notes) -> Result<CheckpointReport, Failure> {
+        let deadline = Deadline::after(self.request.time_limit);
+        observer.stage(Stage::Select);
+        let selection = Selection::new(self.request).at(Stage::Select)?;
+        let members = selection.members().at(Stage::Select)?;
+        if self.is_skipped(members)? {
+            return Ok(CheckpointReport { is_skipped: true, total_us: self.elapsed_us(), ..CheckpointReport::default() });
+        }
+        let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request)?) };
 
-    observer.stage(Stage::Write);
-    let saved = output.write(&mut draft, deadline, observer)?;
-    let (processes, threads) = counts(&draft.snapshot);
-    drop(draft);
-    let mut report =
-        CheckpointReport { processes, threads, bytes: saved.bytes, page_bytes: saved.page_bytes, ..CheckpointReport::default() };
-    // A signal comes after the file is safe; without one the job need not wait for the disk.
-    if request.signal.is_none() {
-        report.frozen_us = release(frozen, None)?;
-        report.path = output.finish(request.sync)?;
-    } else {
-        report.path = output.finish(request.sync)?;
-        report.frozen_us = release(frozen, request.signal)?;
+        observer.stage(Stage::Freeze);
+        let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
+        self.tell_frozen(&frozen)?;
+        observer.stage(Stage::Survey);
+        let mut draft = survey(&mut frozen, self.policies, notes)?;
+        self.complete(&mut draft.snapshot, selection.ids())?;
+
+        let mut report = CheckpointReport::of(&draft.snapshot);
+        let Some(mut output) = output.take() else {
+            report.is_dry_run = true;
+            report.frozen_us = release(frozen, &draft.snapshot, None)?;
+            return Ok(CheckpointReport { total_us: self.elapsed_us(), ..report });
+        };
+        observer.stage(Stage::Write);
+        let saved = output.write(&mut draft, deadline, observer)?;
+        let snapshot = std::mem::take(&mut draft.snapshot);
+        drop(draft);
+        (report.bytes, report.page_bytes) = (saved.bytes, saved.page_bytes);
+        // A signal comes after the file is safe, and so does the answer of a script that may want one; without either the job need not
+        // wait for the disk.
+        if self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {
+            report.frozen_us = release(frozen, &snapshot, None)?;
+            report.path = output.finish(self.request.sync)?;
+        } else {
+            report.path = output.finish(self.request.sync)?;
+            let signal = self.signal_afterwards(&report, &snapshot, &frozen);
+            report.frozen_us = release(frozen, &snapshot, signal)?;
+        }
+        report.total_us = self.elapsed_us();
+        Ok(report)
     }
-    report.total_us = microseconds(begun);
-    Ok(report)
+
+    fn is_skipped(&mut self, members: Vec<i32>) -> Result<bool, Failure> {
+        if !self.policies.hears(Name::PreCheckpoint) {
+            return Ok(false);
+        }
+        let opinion = self.policies.ask(&Event::PreCheckpoint(self.job_event(members))).at(Stage::Review)?;
+        if let Some(opinion) = &opinion {
+            self.policies.decided("checkpoint", opinion);
+        }
+        Ok(opinion.is_some_and(|opinion| opinion.verdict == Verdict::Skip))
+    }
+
+    fn tell_frozen(&mut self, frozen: &Frozen) -> Result<(), Failure> {
+        if !self.policies.hears(Name::Frozen) {
+            return Ok(());
+        }
+        let members = frozen.processes.iter().map(|process| process.pid).collect();
+        let freeze_us = Some(microseconds(frozen.since.elapsed()));
+        let event = JobEvent { freeze_us, ..self.job_event(members) };
+        self.policies.ask(&Event::Frozen(event)).at(Stage::Review).map(drop)
+    }
+
+    fn job_event(&self, members: Vec<i32>) -> JobEvent {
+        let name = |pid: i32| ProcDir::open(pid).and_then(|dir| dir.stat()).map(|stat| stat.comm.to_string_lossy().into_owned());
+        let path = match &self.request.destination {
+            Destination::File(path) | Destination::Dir(path) => Some(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+            Destination::Fd(_) => None,
+        };
+        JobEvent {
+            ids: self.request.ids.clone(),
+            scope: self.request.scope.word().into(),
+            processes: members.into_iter().map(|pid| Member { pid, name: name(pid).unwrap_or_default() }).collect(),
+            options: Options {
+                path: path.map(|path| path.display().to_string()),
+                signal: self.request.signal,
+                time_limit: self.request.time_limit.map(|limit| limit.as_secs_f64()),
+                sync: self.request.sync,
+                dry_run: self.policies.dry_run,
+            },
+            freeze_us: None,
+        }
+    }
+
+    /// What the survey does not know: the machine, the request, and what policies decided and keep.
+    fn complete(&mut self, snapshot: &mut Snapshot, ids: &[i32]) -> Result<(), Failure> {
+        snapshot.origin = origin::here();
+        snapshot.scope = self.request.scope;
+        snapshot.ids = ids.to_vec();
+        snapshot.decisions = self.policies.decisions().to_vec();
+        snapshot.annotations = self.policies.annotations().clone().into_iter().collect();
+        snapshot.kept = self.policies.keep().at(Stage::Review)?.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Tells everybody that the file is complete. A signal of the request counts more than any answer; a script that fails here changes
+    /// nothing.
+    fn signal_afterwards(&mut self, report: &CheckpointReport, snapshot: &Snapshot, frozen: &Frozen) -> Option<i32> {
+        if !self.policies.hears(Name::PostCheckpoint) {
+            return self.request.signal;
+        }
+        let event = Event::PostCheckpoint(SavedEvent {
+            path: report.path.as_ref().map(|path| path.display().to_string()),
+            bytes: report.bytes,
+            page_bytes: report.page_bytes,
+            processes: report.processes,
+            threads: report.threads,
+            frozen: true,
+            timings: Timings { frozen_us: microseconds(frozen.since.elapsed()), total_us: self.elapsed_us() },
+            annotations: snapshot.annotations.iter().cloned().collect(),
+        });
+        let opinion = self.policies.tell(&event).unwrap_or_else(|error| {
+            self.policies.warn("post-checkpoint", error.to_string());
+            None
+        });
+        let Some(opinion) = opinion else { return self.request.signal };
+        if self.request.signal.is_some() {
+            self.policies.warn(&opinion.by, format!("\"{}\" does not count: the command line has a signal", opinion.verdict.word()));
+            return self.request.signal;
+        }
+        self.policies.decided("afterwards", &opinion);
+        match opinion.verdict {
+            Verdict::Afterwards(Afterwards::Stop) => Some(libc::SIGSTOP),
+            Verdict::Afterwards(Afterwards::Kill) => Some(libc::SIGKILL),
+            _ => None,
+        }
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        microseconds(self.begun.elapsed())
+    }
 }
 
-/// Sends the signal, lets everybody go, and tells for how many microseconds they were stopped.
-fn release(frozen: Frozen, signal: Option<i32>) -> Result<u64, Failure> {
-    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty()) {
+/// Sends the signal to every process that was saved, lets everybody go, and tells for how many microseconds they were stopped.
+fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Result<u64, Failure> {
+    let is_saved = |pid: i32| snapshot.processes.iter().any(|process| process.pid == pid);
+    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && is_saved(process.pid)) {
         let Some(signal) = signal else { continue };
         let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
         if process.group_stop.is_some() && !stops && signal != libc::SIGCONT {
@@ -72,21 +190,27 @@ fn release(frozen: Frozen, signal: Option<i32>) -> Result<u64, Failure> {
     }
     let since = frozen.since;
     frozen.release().at(Stage::Release)?;
-    Ok(microseconds(since))
+    Ok(microseconds(since.elapsed()))
 }
 
 fn send(pid: i32, signal: i32) -> Result<(), Failure> {
     match process::kill(pid, signal) {
         Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(KindError::host(format!("send signal {signal} to process {pid}"), errno)).at(Stage::Release),
+        Err(errno) => Err(KindError::host(format!("send signal {signal} to process {pid}"), errno))
+            .at(Stage::Release)
+            .map_err(|failure| failure.about(Subject::pid(pid))),
     }
 }
 
-fn counts(snapshot: &Snapshot) -> (usize, usize) {
-    let alive = snapshot.processes.iter().filter(|process| !matches!(process.state, State::Zombie(_)));
-    (snapshot.processes.len(), alive.map(|process| process.threads.len()).sum())
+impl CheckpointReport {
+    /// What is known before anything is written.
+    fn of(snapshot: &Snapshot) -> CheckpointReport {
+        let alive = snapshot.processes.iter().filter(|process| !matches!(process.state, State::Zombie(_)));
+        let threads = alive.map(|process| process.threads.len()).sum();
+        CheckpointReport { processes: snapshot.processes.len(), threads, ..CheckpointReport::default() }
+    }
 }
 
-fn microseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn microseconds(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -8,9 +8,10 @@ mod note;
 mod origin;
 mod output;
 mod restart;
+mod review;
 mod survey;
 mod tree;
 mod write;
 
 pub use checkpoint::checkpoint;
-pub use restart::restart;
+pub use restart::{Opened, open as open_restart, restart};

@@ -5,6 +5,7 @@
 use serde::Serialize;
 
 use crate::error::{Stage, Subject};
+use crate::image::Decision;
 
 /// How much a message matters (`--kmsg-error`, `--kmsg-warning`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,6 +67,16 @@ pub struct CheckpointReport {
     pub frozen_us: u64,
     /// Microseconds from the request to the durable file.
     pub total_us: u64,
+    /// Microseconds spent in policies, and how many of them the job stood still.
+    pub hook_us: u64,
+    /// See `hook_us`.
+    pub hook_frozen_us: u64,
+    /// Whether a policy decided to do nothing.
+    pub is_skipped: bool,
+    /// Whether nothing was written because only decisions were asked for.
+    pub is_dry_run: bool,
+    /// Who decided what.
+    pub decisions: Vec<Decision>,
 }
 
 /// What a successful restart did; `--json` prints it.
@@ -81,4 +92,8 @@ pub struct RestartReport {
     pub page_bytes: u64,
     /// Microseconds from the request until the job ran.
     pub total_us: u64,
+    /// Whether nothing was made because only decisions were asked for.
+    pub is_dry_run: bool,
+    /// Who decided what.
+    pub decisions: Vec<Decision>,
 }

@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::image::Scope;
-pub use crate::policy::relocate::Relocation;
 
 pub use crate::image::file::Creation;
 
@@ -30,8 +29,6 @@ pub struct CheckpointRequest {
     pub mode: u32,
     /// Signal for every process afterwards.
     pub signal: Option<i32>,
-    /// Which mapped files travel in the context file.
-    pub save: SaveFiles,
     /// What to do with processes that others trace.
     pub ptraced: TraceRule,
     /// What to do with processes that trace others.
@@ -49,17 +46,6 @@ pub enum Destination {
     Fd(RawFd),
     /// A new directory with one `context.PID` a process.
     Dir(PathBuf),
-}
-
-/// Which mapped files are saved with their contents.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SaveFiles {
-    /// The executable.
-    pub exe: bool,
-    /// Files mapped privately: libraries too.
-    pub private: bool,
-    /// Files mapped shared.
-    pub shared: bool,
 }
 
 /// What to do with a process under ptrace, or one that traces others.
@@ -80,14 +66,10 @@ pub struct RestartRequest {
     pub source: Source,
     /// Signal for every process afterwards.
     pub signal: Option<i32>,
-    /// Give processes and threads their saved ids.
-    pub restore_pid: bool,
     /// Give processes their saved process groups.
     pub restore_pgid: bool,
     /// Give processes their saved sessions.
     pub restore_sid: bool,
-    /// Leading path components to replace: the first match wins.
-    pub relocations: Vec<Relocation>,
     /// Whether a later checkpoint leaves cr_restart out.
     pub omit: Omit,
     /// Check every byte of the context file before anything is made.

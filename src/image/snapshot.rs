@@ -42,6 +42,9 @@ pub struct Snapshot {
     /// Notes left by hooks.
     #[serde(default)]
     pub annotations: Vec<(String, String)>,
+    /// What hooks want to find again at the restart, as JSON; empty for nothing.
+    #[serde(default)]
+    pub kept: String,
     /// Which part of a job this is, when the job was saved with one file a process.
     #[serde(default)]
     pub part: Option<Part>,
@@ -98,6 +101,18 @@ pub enum Scope {
     Group,
     /// A session.
     Session,
+}
+
+impl Scope {
+    /// The word in messages, scripts and context files.
+    pub fn word(self) -> &'static str {
+        match self {
+            Scope::Tree => "tree",
+            Scope::Process => "process",
+            Scope::Group => "group",
+            Scope::Session => "session",
+        }
+    }
 }
 
 /// A thread group.

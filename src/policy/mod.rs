@@ -98,6 +98,8 @@ pub struct PolicyError {
     pub class: Class,
     /// What went wrong, with the place in the script.
     pub message: String,
+    /// The error number that becomes the exit status.
+    pub code: i32,
     /// What it logged before.
     pub log: Vec<LogLine>,
     /// What the user can do.
@@ -110,6 +112,7 @@ impl PolicyError {
         PolicyError {
             class: Class::Args,
             message: message.into(),
+            code: libc::EINVAL,
             log: Vec::new(),
             remedy: Some("mend the script: cr_hooks check FILE".into()),
         }
@@ -117,7 +120,7 @@ impl PolicyError {
 
     /// A request that a policy refuses.
     pub fn refusal(class: Class, message: impl Into<String>) -> PolicyError {
-        PolicyError { class, message: message.into(), log: Vec::new(), remedy: None }
+        PolicyError { class, message: message.into(), code: libc::ECANCELED, log: Vec::new(), remedy: None }
     }
 }
 
@@ -127,7 +130,7 @@ impl Classified for PolicyError {
     }
 
     fn errno(&self) -> Option<i32> {
-        Some(libc::ECANCELED)
+        Some(self.code)
     }
 
     fn remedy(&self) -> Option<String> {

@@ -2,6 +2,7 @@
 //!
 //! Pure. Whole leading components are compared with the saved, canonical path; the first match wins and is applied once.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// One rule: both paths absolute, without trailing slashes.
@@ -13,20 +14,29 @@ pub struct Relocation {
     pub new: PathBuf,
 }
 
-/// The rules of one restart, in order.
+/// The rules of one restart, in order, and single paths that were decided one by one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Relocations {
     rules: Vec<Relocation>,
+    exact: HashMap<PathBuf, PathBuf>,
 }
 
 impl Relocations {
     /// Rules in the order in which they were given.
     pub fn new(rules: &[Relocation]) -> Relocations {
-        Relocations { rules: rules.to_vec() }
+        Relocations { rules: rules.to_vec(), exact: HashMap::new() }
+    }
+
+    /// From now on the file saved as `saved` is at `now`, whatever the rules say.
+    pub fn exactly(&mut self, saved: PathBuf, now: PathBuf) {
+        self.exact.insert(saved, now);
     }
 
     /// Where `saved` is now. An OLD of `/` matches only the root itself, as in BLCR.
     pub fn apply(&self, saved: &Path) -> PathBuf {
+        if let Some(now) = self.exact.get(saved) {
+            return now.clone();
+        }
         let rest = self.rules.iter().find_map(|rule| {
             if rule.old == Path::new("/") {
                 return (saved == rule.old).then(|| rule.new.clone());

@@ -137,10 +137,10 @@ impl Stack {
         self.decisions.push(Decision { about: about.into(), verdict: opinion.verdict.word(), by: opinion.by.clone() });
     }
 
-    /// Notes a decision that nobody took but the program itself; for the table of a dry run.
-    pub fn by_default(&mut self, about: impl Into<String>, verdict: &str) {
+    /// Notes a decision that nobody took now: it is the program's own, or that of the checkpoint. For the table of a dry run.
+    pub fn stays(&mut self, about: impl Into<String>, verdict: &str, by: &str) {
         if self.dry_run {
-            self.decisions.push(Decision { about: about.into(), verdict: verdict.into(), by: "default".into() });
+            self.decisions.push(Decision { about: about.into(), verdict: verdict.into(), by: by.into() });
         }
     }
 
@@ -195,7 +195,7 @@ impl Stack {
 mod test {
     use super::*;
     use crate::error::Class;
-    use crate::policy::event::{ExitEvent, RestartEvent};
+    use crate::policy::event::ExitEvent;
     use crate::policy::relocate::Relocation;
     use crate::policy::verdict::Ids;
 
@@ -258,7 +258,7 @@ mod test {
         let answers =
             [("--relocate", choice(&["/a"], None)), ("s.lua:1", choice(&["/b"], Some(Ids::New))), ("late", choice(&[], Some(Ids::Keep)))];
         let mut stack = stack(&answers, Name::PreRestart);
-        let joined = stack.ask_restart(&Event::PreRestart(Box::new(RestartEvent::default()))).unwrap();
+        let joined = stack.ask_restart(&Event::PreRestart(Box::default())).unwrap();
         assert_eq!(joined, RestartChoice { relocate: vec![rule("/a"), rule("/b")], ids: Some(Ids::New) });
     }
 }

@@ -185,6 +185,24 @@ impl MapName {
     }
 }
 
+impl fmt::Display for MapName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MapName::Anonymous => Ok(()),
+            MapName::Anon(name) => write!(f, "[anon:{name}]"),
+            MapName::AnonShmem(name) => write!(f, "[anon_shmem:{name}]"),
+            MapName::File { path, deleted } => write!(f, "{}{}", path.display(), if *deleted { " (deleted)" } else { "" }),
+            MapName::Heap => f.write_str("[heap]"),
+            MapName::Stack => f.write_str("[stack]"),
+            MapName::Vdso => f.write_str("[vdso]"),
+            MapName::Vvar => f.write_str("[vvar]"),
+            MapName::VvarVclock => f.write_str("[vvar_vclock]"),
+            MapName::Vsyscall => f.write_str("[vsyscall]"),
+            MapName::Special(name) => f.write_str(name),
+        }
+    }
+}
+
 impl ProcDir {
     /// `/proc/PID/maps`. Empty in a zombie and in a thread of the kernel.
     pub fn maps(&self) -> Result<Vec<MapEntry>, ProcError> {

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::KindError;
-use crate::image::{Description, Object, Snapshot};
+use crate::image::{Description, FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
 use crate::sys::process;
 
@@ -98,8 +98,8 @@ impl<'a> Probe<'a> {
 pub struct Capture {
     /// The file whose bytes go into the context file as the object's contents, and how many.
     pub contents: Option<(OwnedFd, u64)>,
-    /// Whether the contents are wanted in any case (`--save-exe`, `--save-private` …); deleted files do not ask.
-    pub save: bool,
+    /// What was decided about a regular file.
+    pub choice: FileChoice,
     /// Things the user should know although the checkpoint succeeds; one sentence each.
     pub warnings: Vec<String>,
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::file::replace::Replaced;
 use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
 use crate::image::{Description, Object, ObjectId, Record, Tag};
 use crate::tracee::{Answers, Batch};
@@ -41,6 +42,13 @@ pub enum Opened {
     New(OwnedFd),
     /// As descriptor N of the restarter, for each number N at which a process holds it; else by this rule.
     Inherited(Fallback),
+}
+
+/// What [`FileKind::commit`] has done, as far as it can be undone.
+#[derive(Debug, Default)]
+pub struct Committed {
+    /// A file that has been put in the place of another.
+    pub replaced: Option<Replaced>,
 }
 
 /// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
@@ -97,6 +105,18 @@ pub trait FileKind: Sync + 'static {
     /// lengths.
     fn settle(&self, _state: &Self::State, _built: &Built, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<(), KindError> {
         Ok(())
+    }
+
+    /// What changes files that others can see, too: called when every process is ready and nothing else can fail, right before the job
+    /// runs.
+    fn commit(
+        &self,
+        _state: &Self::State,
+        _built: &Built,
+        _object: (ObjectId, &Object),
+        _cx: &mut Build<'_>,
+    ) -> Result<Committed, KindError> {
+        Ok(Committed::default())
     }
 
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known and its descriptors are in place:
@@ -179,6 +199,7 @@ pub trait AnyFileKind: Sync {
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
     fn seeks(&self) -> bool;
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
+    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError>;
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
 }
 
@@ -213,6 +234,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError> {
         FileKind::settle(self, &object.1.record.decode(K::TAG)?, built, object, cx)
+    }
+    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError> {
+        FileKind::commit(self, &object.1.record.decode(K::TAG)?, built, object, cx)
     }
     fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         FileKind::bind(self, &object.record.decode(K::TAG)?, fd, cx, batch)

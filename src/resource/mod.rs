@@ -15,7 +15,7 @@ pub mod task;
 
 pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};
 pub use error::KindError;
-pub use kind::{AnyFileKind, AnyTaskKind, Built, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
+pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
 
 use crate::image::Record;
 
@@ -33,6 +33,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::timerfd::Timerfd,
     &file::signalfd::Signalfd,
     &file::epoll::Epoll,
+    &file::stand_in::StandIn,
 ];
 
 /// State that a process has once, in the order of [`Step`].

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use super::{Flag, Outcome, integer, under};
+use super::{Flag, Outcome, integer, script, under};
 use crate::cli::exit::Refusal;
 use crate::cli::low::CheckpointSaid;
 use crate::engine::request::Destination;
@@ -25,9 +25,15 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
         Flag::value("dir", "DIR", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::Dir(value.into()))))
             .short('d')
             .help("Make the directory DIR and write one file context.PID a process into it"),
-        Flag::value("file", "FILE", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::File(value.into()))))
-            .short('f')
-            .help("Write FILE"),
+        Flag::value("file", "FILE", |said: &mut CheckpointSaid, value| match script::rule_in(value) {
+            Some(rule) => {
+                said.scripting.rules.push(rule);
+                Ok(())
+            }
+            None => choose(said, Place::At(Destination::File(value.into()))),
+        })
+        .short('f')
+        .help("Write FILE"),
         Flag::value("fd", "FD", |said: &mut CheckpointSaid, value| choose(said, Place::At(Destination::Fd(descriptor(value)?))))
             .short('F')
             .help("Write to the open descriptor FD: a file, a pipe or a socket"),

@@ -1,5 +1,5 @@
 //! Commands to run when a restart succeeds or fails (`cr_restart(1)`, "Error handling"). Running them is left to
-//! [`crate::cli::hook`].
+//! [`crate::cli::policies`].
 //!
 //! Flags work from left to right: a hook is in force for whatever is found wrong after it, `--run-on-failure` sets all four
 //! failure hooks at its place, and an empty command takes a hook away.
@@ -7,12 +7,12 @@
 use std::ffi::OsStr;
 
 use super::{Flag, Outcome, under};
-use crate::cli::hook::Hooks;
 use crate::cli::low::RestartSaid;
 use crate::error::Class;
+use crate::policy::command::Commands;
 
 fn set(said: &mut RestartSaid, class: Class, command: &OsStr) -> Outcome {
-    *said.hooks.failure(class) = Hooks::command(command);
+    *said.hooks.failure(class) = Commands::command(command);
     Ok(())
 }
 
@@ -20,7 +20,7 @@ fn set(said: &mut RestartSaid, class: Class, command: &OsStr) -> Outcome {
 pub fn flags() -> Vec<Flag<RestartSaid>> {
     let flags = [
         Flag::value("run-on-success", "CMD", |said: &mut RestartSaid, command| {
-            said.hooks.success = Hooks::command(command);
+            said.hooks.success = Commands::command(command);
             Ok(())
         })
         .help("When the job runs; if CMD fails, cr_restart exits with its code and leaves the job running"),

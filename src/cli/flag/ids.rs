@@ -7,12 +7,12 @@ use crate::cli::low::RestartSaid;
 pub fn flags() -> Vec<Flag<RestartSaid>> {
     let flags = [
         Flag::switch("restore-pid", |said: &mut RestartSaid| {
-            said.restore_pid = true;
+            said.restore_pid = Some(true);
             Ok(())
         })
         .help("Saved process and thread ids (default); fails if one is taken"),
         Flag::switch("no-restore-pid", |said: &mut RestartSaid| {
-            said.restore_pid = false;
+            said.restore_pid = Some(false);
             Ok(())
         })
         .help("New process and thread ids; programs that remember their own or each other's will be wrong"),
@@ -56,7 +56,7 @@ mod test {
             ("--restore-sid --restore-pgid --no-restore-sid c", (true, true, false)),
         ] {
             let said = restart(line);
-            assert_eq!((said.restore_pid, said.restore_pgid, said.restore_sid), ids, "{line}");
+            assert_eq!((said.restore_pid.unwrap_or(true), said.restore_pgid, said.restore_sid), ids, "{line}");
         }
     }
 }

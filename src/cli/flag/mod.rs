@@ -13,6 +13,7 @@ pub mod omit;
 pub mod relocation;
 pub mod save;
 pub mod scope;
+pub mod script;
 pub mod signal;
 pub mod source;
 pub mod timing;

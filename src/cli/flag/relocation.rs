@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::{Flag, under};
 use crate::cli::exit::Refusal;
 use crate::cli::low::RestartSaid;
-use crate::engine::request::Relocation;
+use crate::policy::relocate::Relocation;
 
 /// As many pairs as BLCR takes.
 pub const MOST: usize = 16;

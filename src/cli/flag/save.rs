@@ -4,7 +4,7 @@
 
 use super::{Flag, under};
 use crate::cli::low::CheckpointSaid;
-use crate::engine::request::SaveFiles;
+use crate::policy::rule::SaveFiles;
 
 /// `--save-exe`, `--save-private`, `--save-shared`, `--save-all`, `--save-none`.
 pub fn flags() -> Vec<Flag<CheckpointSaid>> {

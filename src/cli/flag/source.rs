@@ -1,6 +1,6 @@
 //! Where `cr_restart(1)` reads. A second source is refused; without any, the operand is the file.
 
-use super::{Flag, Outcome, destination, under};
+use super::{Flag, Outcome, destination, script, under};
 use crate::cli::exit::Refusal;
 use crate::cli::low::RestartSaid;
 use crate::engine::request::Source;
@@ -11,9 +11,15 @@ pub fn flags() -> Vec<Flag<RestartSaid>> {
         Flag::value("dir", "DIR", |said: &mut RestartSaid, value| choose(said, Source::Dir(value.into())))
             .short('d')
             .help("Read the files context.PID of the directory DIR"),
-        Flag::value("file", "FILE", |said: &mut RestartSaid, value| choose(said, Source::File(value.into())))
-            .short('f')
-            .help("Read FILE (as the operand does)"),
+        Flag::value("file", "FILE", |said: &mut RestartSaid, value| match script::rule_in(value) {
+            Some(rule) => {
+                said.scripting.rules.push(rule);
+                Ok(())
+            }
+            None => choose(said, Source::File(value.into())),
+        })
+        .short('f')
+        .help("Read FILE (as the operand does)"),
         Flag::value("fd", "FD", |said: &mut RestartSaid, value| choose(said, Source::Fd(destination::descriptor(value)?)))
             .short('F')
             .help("Read the open descriptor FD: a file, a pipe or a socket"),

@@ -9,8 +9,9 @@ use std::path::Path;
 use super::PlanError;
 use super::plan::{Plan, maps_file};
 use crate::engine::note::Notes;
-use crate::error::{At, Failure, Stage, Subject};
+use crate::error::{At, Classified, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
+use crate::resource::file::replace::Replaced;
 use crate::resource::file::{self, lock};
 use crate::resource::memory::shared;
 use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
@@ -66,6 +67,49 @@ pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut N
         settled.at(Stage::Build).map_err(|failure| failure.about(about))?;
     }
     Ok(())
+}
+
+/// Files that have taken the place of others.
+#[derive(Default)]
+pub struct Commits(Vec<Replaced>);
+
+impl Commits {
+    /// The job runs: what was there before goes.
+    pub fn keep(self, notes: &mut Notes) {
+        for error in self.0.into_iter().filter_map(|replaced| replaced.keep().err()) {
+            notes.warn(error.subject(), error.to_string());
+        }
+    }
+
+    /// The job does not run: what was there before comes back.
+    pub fn undo(self, notes: &mut Notes) {
+        for error in self.0.into_iter().rev().filter_map(|replaced| replaced.undo().err()) {
+            notes.warn(error.subject(), error.to_string());
+        }
+    }
+}
+
+/// Changes files that others can see, too; all of them or none.
+pub fn commit(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<Commits, Failure> {
+    let mut commits = Commits::default();
+    let mut all: Vec<_> = (0..).zip(&snapshot.objects).zip(&objects.built).collect();
+    // What can be undone comes first.
+    all.sort_by_key(|(_, built)| built.descriptors.is_empty());
+    for ((id, object), built) in all.into_iter().filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
+        let path = |saved: &Path| plan.path(saved);
+        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let about = Subject::path(&object.path);
+        let committed = file_kind(&object.record).and_then(|kind| kind.commit((id, object), built, &mut cx));
+        notes.warn_all(&about, cx.warnings);
+        match committed.at(Stage::Release) {
+            Ok(committed) => commits.0.extend(committed.replaced),
+            Err(failure) => {
+                commits.undo(notes);
+                return Err(failure.about(about));
+            }
+        }
+    }
+    Ok(commits)
 }
 
 fn make(snapshot: &Snapshot, plan: &Plan, (id, object): (ObjectId, &Object), notes: &mut Notes) -> Result<Built, KindError> {

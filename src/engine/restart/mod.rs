@@ -1,6 +1,7 @@
-//! The restart: load, plan, build, raise and fill, bind, release.
+//! The restart: load, review, plan, build, raise and fill, bind, commit, release.
 //!
-//! Reads like a table of contents. Until the release any failure kills every stub, and nothing is left behind.
+//! Reads like a table of contents. Until the release any failure kills every stub, and nothing is left behind. Two steps, because
+//! between them the caller may have to move into namespaces of its own: [`open`] reads and decides, [`restart`] does it.
 
 mod bind;
 mod build;
@@ -12,6 +13,7 @@ mod raise;
 mod space;
 mod table;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use error::PlanError;
@@ -19,70 +21,150 @@ pub use error::PlanError;
 use super::note::Notes;
 use super::observe::{Observer, RestartReport};
 use super::request::{RestartRequest, Source};
+use super::review;
 use crate::error::{At, Failure, Stage};
-use crate::image::State;
+use crate::image::{Snapshot, State};
+use crate::policy::event::{PidPair, RunningEvent, Timings};
+use crate::policy::relocate::Relocations;
+use crate::policy::verdict::Ids;
+use crate::policy::{Event, Name, Stack};
 use crate::sys::process;
 
-/// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`].
-pub fn restart(request: &RestartRequest, observer: &mut dyn Observer) -> Result<RestartReport, Failure> {
+/// A context file that has been read, and what was decided about its restart.
+pub struct Opened {
+    pages: Option<load::Pages>,
+    snapshot: Arc<Snapshot>,
+    /// Which ids the job gets.
+    pub ids: Ids,
+    relocations: Relocations,
+    begun: Instant,
+}
+
+/// Reads a context file and asks policies how it is to be restarted. Nothing is made.
+pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn Observer) -> Result<Opened, Failure> {
+    let begun = Instant::now();
+    observer.stage(Stage::Load);
+    let mut pages = load::open(&request.source)?;
+    if request.verify && pages.is_seekable() {
+        pages.verify(observer)?;
+    }
+    let snapshot = pages.snapshot().clone();
+    if !snapshot.kept.is_empty() {
+        policies.recall(&snapshot.kept).at(Stage::Review)?;
+    }
+    let mut choice = Default::default();
+    if policies.hears(Name::PreRestart) {
+        let path = match &request.source {
+            Source::File(path) | Source::Dir(path) => Some(path.as_path()),
+            Source::Fd(_) => None,
+        };
+        choice = policies.ask_restart(&Event::PreRestart(Box::new(review::restart_event(&snapshot, path)))).at(Stage::Review)?;
+    }
+    let ids = choice.ids.unwrap_or(Ids::Keep);
+    Ok(Opened { pages: Some(pages), snapshot, ids, relocations: Relocations::new(&choice.relocate), begun })
+}
+
+/// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`]. In a dry run nothing is made.
+pub fn restart(
+    mut opened: Opened,
+    request: &RestartRequest,
+    policies: &mut Stack,
+    observer: &mut dyn Observer,
+) -> Result<RestartReport, Failure> {
     const MOST_ATTEMPTS: u32 = 5;
     const PAUSE: Duration = Duration::from_millis(30);
     let mut notes = Notes::default();
     let mut attempt = 1;
-    let result = loop {
-        let result = run(request, observer, &mut notes);
-        if result.is_err() {
-            // Every stub has been killed: none may keep its id as a zombie of ours.
-            process::reap_killed();
+    let reviewed = review::review(&mut opened.snapshot, &mut opened.relocations, policies, &mut notes);
+    let result = reviewed.and_then(|()| {
+        loop {
+            let result = run(&mut opened, request, policies, observer, &mut notes);
+            if result.is_err() {
+                // Every stub has been killed: none may keep its id as a zombie of ours.
+                process::reap_killed();
+            }
+            // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
+            let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
+            let again = attempt < MOST_ATTEMPTS && matches!(request.source, Source::File(_)) && result.as_ref().is_err_and(id_taken);
+            if !again {
+                break result;
+            }
+            attempt += 1;
+            std::thread::sleep(PAUSE);
         }
-        // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
-        let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
-        let again = attempt < MOST_ATTEMPTS && matches!(request.source, Source::File(_)) && result.as_ref().is_err_and(id_taken);
-        if !again {
-            break result;
-        }
-        attempt += 1;
-        std::thread::sleep(PAUSE);
-    };
+    });
     notes.take().into_iter().for_each(|message| observer.message(message));
-    result
+    result.map(|report| RestartReport { decisions: policies.decisions().to_vec(), ..report })
 }
 
-fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes) -> Result<RestartReport, Failure> {
-    let begun = Instant::now();
-    observer.stage(Stage::Load);
-    let mut pages = load::open(&request.source)?;
-    let snapshot = pages.snapshot().clone();
-
-    if request.verify && pages.is_seekable() {
-        pages.verify(observer)?;
-    }
+fn run(
+    opened: &mut Opened,
+    request: &RestartRequest,
+    policies: &mut Stack,
+    observer: &mut dyn Observer,
+    notes: &mut Notes,
+) -> Result<RestartReport, Failure> {
+    let mut pages = match opened.pages.take() {
+        Some(pages) => pages,
+        None => load::open(&request.source)?,
+    };
+    let snapshot = opened.snapshot.as_ref();
 
     observer.stage(Stage::Plan);
-    let plan = plan::plan(&snapshot, request, notes)?;
+    let plan = plan::plan(snapshot, request, opened.ids, &opened.relocations, notes)?;
+    if policies.dry_run {
+        return Ok(RestartReport { is_dry_run: true, total_us: microseconds(opened.begun), ..RestartReport::default() });
+    }
 
     observer.stage(Stage::Build);
-    let built = build::build(&snapshot, &plan, notes)?;
+    let built = build::build(snapshot, &plan, notes)?;
 
     observer.stage(Stage::Raise);
-    let mut fill = fill::Fill::new(&snapshot, &mut pages, observer);
-    let mut job = raise::raise(&snapshot, &plan, &built, &mut fill, notes)?;
+    let mut fill = fill::Fill::new(snapshot, &mut pages, observer);
+    let mut job = raise::raise(snapshot, &plan, &built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 
     observer.stage(Stage::Bind);
-    bind::bind(&snapshot, &plan, &built, &mut job, notes)?;
+    bind::bind(snapshot, &plan, &built, &mut job, notes)?;
 
     observer.stage(Stage::Release);
     let report = RestartReport {
-        lead: plan.lead(&snapshot).map(|index| job.pid_of(index)),
+        lead: plan.lead(snapshot).map(|index| job.pid_of(index)),
         pids: snapshot.processes.iter().enumerate().map(|(index, saved)| (saved.pid, job.pid_of(index))).collect(),
         threads: job.n_threads(),
         page_bytes,
+        total_us: microseconds(opened.begun),
         ..RestartReport::default()
     };
-    release(job, &snapshot.processes, request.signal)?;
-    let total_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-    Ok(RestartReport { total_us, ..report })
+    if policies.hears(Name::PreResume) {
+        policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
+    }
+    let committed = build::commit(snapshot, &plan, &built, notes)?;
+    match release(job, &snapshot.processes, request.signal) {
+        Ok(()) => committed.keep(notes),
+        Err(failure) => {
+            committed.undo(notes);
+            return Err(failure);
+        }
+    }
+    Ok(RestartReport { total_us: microseconds(opened.begun), ..report })
+}
+
+impl RestartReport {
+    /// The report as policies see it.
+    pub fn event(&self) -> RunningEvent {
+        RunningEvent {
+            pids: self.pids.iter().map(|(old, new)| PidPair { old: *old, new: *new }).collect(),
+            lead: self.lead,
+            threads: self.threads,
+            page_bytes: self.page_bytes,
+            timings: Timings { frozen_us: 0, total_us: self.total_us },
+        }
+    }
+}
+
+fn microseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Lets the job go on: stopped processes stay stopped unless a signal was asked for.

@@ -14,6 +14,7 @@ use crate::engine::request::RestartRequest;
 use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
+use crate::policy::verdict::Ids;
 use crate::resource::memory::shared::{self, SharedMemoryV1};
 use crate::resource::{KindError, Plan as KindPlan, file_kind, task_kind};
 use crate::sys::process::has_capability;
@@ -74,27 +75,33 @@ impl Plan {
 }
 
 /// Takes every decision, or says everything that stands in the way.
-pub fn plan(snapshot: &Snapshot, request: &RestartRequest, notes: &mut Notes) -> Result<Plan, Failure> {
-    let relocations = Relocations::new(&request.relocations);
+pub fn plan(
+    snapshot: &Snapshot,
+    request: &RestartRequest,
+    ids: Ids,
+    relocations: &Relocations,
+    notes: &mut Notes,
+) -> Result<Plan, Failure> {
     check_machine(snapshot).at(Stage::Plan)?;
-    if request.restore_pid {
+    let restore_pid = ids != Ids::New;
+    if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    check_kinds(snapshot, &relocations, notes)?;
-    let restore_pgid = request.restore_pgid || request.restore_pid && request.restore_sid;
+    check_kinds(snapshot, relocations, notes)?;
+    let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
     }
     let (scratch, vdso_parking, parked) = lay_out(snapshot).at(Stage::Plan)?;
     Ok(Plan {
-        restore_pid: request.restore_pid,
+        restore_pid,
         restore_pgid,
         restore_sid: request.restore_sid,
         makers: makers(snapshot).at(Stage::Plan)?,
         scratch,
         vdso_parking,
         parked,
-        relocations,
+        relocations: relocations.clone(),
     })
 }
 

@@ -8,10 +8,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::sharing::groups;
-use super::{Contents, Seen, Source};
-use crate::engine::note::Notes;
+use super::{Contents, Findings, Seen, Source};
 use crate::error::{At, Failure, Stage, Subject};
-use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot, Space, Table};
+use crate::image::{Description, Descriptor, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Space, Table};
 use crate::proc::{Fdinfo, FileStat, ProcError};
 use crate::resource::file::{self, lock, owner};
 use crate::resource::{AnyFileKind, Capture, FILE_KINDS, Identity, KindError, Probe};
@@ -29,75 +28,138 @@ struct Found {
 /// Objects by the kind, device and inode that make them the same.
 pub type Known = HashMap<(&'static str, u64, u64), ObjectId>;
 
+/// Descriptions that reach one object, and the kind that claims it.
+struct Group {
+    kind: Option<&'static dyn AnyFileKind>,
+    members: Vec<usize>,
+}
+
 /// Fills in tables, descriptions and the objects that descriptors reach; returns those that mappings may reach too.
-pub fn describe(seen: &[Seen], snapshot: &mut Snapshot, contents: &mut Vec<Contents>, notes: &mut Notes) -> Result<Known, Failure> {
+pub fn describe(seen: &[Seen], findings: &mut Findings<'_, '_>) -> Result<Known, Failure> {
     let (tables, found) = tables(seen)?;
-    snapshot.tables = tables;
     let probes: Vec<Probe<'_>> = found.iter().map(|one| probe(one, seen)).collect();
-    let mut objects: Vec<(&dyn AnyFileKind, Vec<usize>)> = Vec::new();
-    let mut by_identity: HashMap<(&'static str, Identity), usize> = HashMap::new();
-    for (index, probe) in probes.iter().enumerate() {
-        let kind =
-            claim(probe).at(Stage::Capture).map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?;
-        let identity = kind.identity(probe);
-        let fresh = identity == Identity::Description;
-        let known = by_identity.get(&(kind.tag().kind, identity.clone())).copied().filter(|_| !fresh);
-        let object = known.unwrap_or_else(|| {
-            objects.push((kind, Vec::new()));
-            by_identity.insert((kind.tag().kind, identity), objects.len() - 1);
-            objects.len() - 1
-        });
-        objects[object].1.push(index);
-        let object = ObjectId::try_from(object).unwrap_or(ObjectId::MAX);
-        snapshot.descriptions.push(
-            description(probe, object)
-                .at(Stage::Capture)
-                .map_err(|failure| failure.about(Subject::descriptor(probe.pid, probe.fd, probe.link)))?,
-        );
-    }
+    let (groups, group_of) = group(&probes);
     let mut known = Known::new();
-    for (kind, members) in objects {
-        let members: Vec<&Probe<'_>> = members.into_iter().map(|index| &probes[index]).collect();
-        let id = capture(kind, &members, Capture::default(), snapshot, contents, notes)?;
-        known.insert((kind.tag().kind, members[0].stat.dev, members[0].stat.ino), id);
+    let mut objects = Vec::new();
+    for group in &groups {
+        let members: Vec<&Probe<'_>> = group.members.iter().map(|index| &probes[*index]).collect();
+        let object = object_of(group.kind, &members, findings)?;
+        if let (Some(kind), Some(id)) = (group.kind, object) {
+            known.insert((kind.tag().kind, members[0].stat.dev, members[0].stat.ino), id);
+        }
+        objects.push(object);
+    }
+    // What is closed has no description; the others are numbered without gaps.
+    let mut number = Vec::new();
+    for (probe, group) in probes.iter().zip(group_of) {
+        let Some(object) = objects[group] else {
+            number.push(None);
+            continue;
+        };
+        number.push(u32::try_from(findings.snapshot.descriptions.len()).ok());
+        let described = description(probe, object).at(Stage::Capture);
+        findings.snapshot.descriptions.push(described.map_err(|failure| failure.about(subject(probe)))?);
+    }
+    findings.snapshot.tables = tables;
+    for table in &mut findings.snapshot.tables {
+        table.descriptors.retain_mut(|descriptor| {
+            let kept = number[descriptor.description as usize];
+            descriptor.description = kept.unwrap_or(descriptor.description);
+            kept.is_some()
+        });
     }
     Ok(known)
+}
+
+/// Puts descriptions that reach one object together; for each description the position of its group.
+fn group(probes: &[Probe<'_>]) -> (Vec<Group>, Vec<usize>) {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_identity: HashMap<(Option<&'static str>, Identity), usize> = HashMap::new();
+    let mut group_of = Vec::new();
+    for (index, probe) in probes.iter().enumerate() {
+        let kind = claim(probe).ok();
+        let identity = kind.map_or(Identity::Inode(probe.stat.dev, probe.stat.ino), |kind| kind.identity(probe));
+        let fresh = identity == Identity::Description;
+        let known = by_identity.get(&(kind.map(|kind| kind.tag().kind), identity.clone())).copied().filter(|_| !fresh);
+        let group = known.unwrap_or_else(|| {
+            groups.push(Group { kind, members: Vec::new() });
+            by_identity.insert((kind.map(|kind| kind.tag().kind), identity), groups.len() - 1);
+            groups.len() - 1
+        });
+        groups[group].members.push(index);
+        group_of.push(group);
+    }
+    (groups, group_of)
+}
+
+/// Asks policies about an object and captures it; `None`: its descriptors are closed.
+fn object_of(
+    kind: Option<&'static dyn AnyFileKind>,
+    probes: &[&Probe<'_>],
+    findings: &mut Findings<'_, '_>,
+) -> Result<Option<ObjectId>, Failure> {
+    let choice = match kind.map(|kind| (kind, kind.tag().kind)) {
+        Some((kind, "regular")) => {
+            let choice = findings.review.file(probes, "regular")?;
+            return capture(kind, probes, choice, findings).map(Some);
+        }
+        Some((_, "directory")) => None,
+        Some((_, word)) => findings.review.object(probes, Some(word))?,
+        None => findings.review.object(probes, None)?,
+    };
+    match (choice, kind) {
+        (Some(ObjectChoice { action: ObjectAction::Close, .. }), _) => Ok(None),
+        (Some(ObjectChoice { path: Some(path), .. }), _) => stand_in(probes[0], path, findings).map(Some),
+        (_, Some(kind)) => capture(kind, probes, FileChoice::default(), findings).map(Some),
+        (_, None) => Err(Failure::new(Stage::Capture, unclaimed(probes[0])).about(subject(probes[0]))),
+    }
+}
+
+/// Adds an object that is opened in the place of one that cannot be saved.
+fn stand_in(probe: &Probe<'_>, path: PathBuf, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
+    let record = file::stand_in::record(path).at(Stage::Capture)?;
+    let id = ObjectId::try_from(findings.snapshot.objects.len()).unwrap_or(ObjectId::MAX);
+    findings.snapshot.objects.push(Object { record, path: probe.link.to_owned(), content_bytes: 0 });
+    Ok(id)
 }
 
 /// Captures one object and adds it to the snapshot.
 pub fn capture(
     kind: &dyn AnyFileKind,
     probes: &[&Probe<'_>],
-    mut cx: Capture,
-    snapshot: &mut Snapshot,
-    contents: &mut Vec<Contents>,
-    notes: &mut Notes,
+    choice: FileChoice,
+    findings: &mut Findings<'_, '_>,
 ) -> Result<ObjectId, Failure> {
-    let first = probes[0];
-    let subject = if first.is_mapping() {
-        Subject { pid: Some(first.pid), fd: None, path: Some(first.link.to_owned()) }
-    } else {
-        Subject::descriptor(first.pid, first.fd, first.link)
-    };
+    let subject = subject(probes[0]);
+    let mut cx = Capture { choice, ..Capture::default() };
     let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
-    notes.warn_all(&subject, cx.warnings);
-    let id = ObjectId::try_from(snapshot.objects.len()).unwrap_or(ObjectId::MAX);
-    let mut object = Object { record, path: first.link.to_owned(), content_bytes: 0 };
+    findings.notes.warn_all(&subject, cx.warnings);
+    let id = ObjectId::try_from(findings.snapshot.objects.len()).unwrap_or(ObjectId::MAX);
+    let mut object = Object { record, path: probes[0].link.to_owned(), content_bytes: 0 };
     if let Some((file, bytes)) = cx.contents {
         object.content_bytes = bytes;
-        contents.push(Contents { space: Space::Object(id), source: Source::File { file, bytes } });
+        findings.contents.push(Contents { space: Space::Object(id), source: Source::File { file, bytes } });
     }
-    snapshot.objects.push(object);
+    findings.snapshot.objects.push(object);
     Ok(id)
+}
+
+fn subject(probe: &Probe<'_>) -> Subject {
+    if probe.is_mapping() {
+        Subject { pid: Some(probe.pid), fd: None, path: Some(probe.link.to_owned()) }
+    } else {
+        Subject::descriptor(probe.pid, probe.fd, probe.link)
+    }
 }
 
 /// The kind that claims a probe.
 pub fn claim(probe: &Probe<'_>) -> Result<&'static dyn AnyFileKind, KindError> {
-    FILE_KINDS
-        .iter()
-        .copied()
-        .find(|kind| kind.claims(probe))
-        .ok_or_else(|| KindError::Unsupported { what: file::describe(probe), remedy: "close it before the checkpoint".into() })
+    FILE_KINDS.iter().copied().find(|kind| kind.claims(probe)).ok_or_else(|| unclaimed(probe))
+}
+
+fn unclaimed(probe: &Probe<'_>) -> KindError {
+    let remedy = "close it before the checkpoint, or let a script decide in object-disposition".into();
+    KindError::Unsupported { what: file::describe(probe), remedy }
 }
 
 fn probe<'a>(found: &'a Found, seen: &'a [Seen]) -> Probe<'a> {

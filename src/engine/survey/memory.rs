@@ -3,64 +3,85 @@
 //! Relies on smaps and the page map of frozen processes. A mapped file goes through the same kinds as an open one, so that a file
 //! that is both open and mapped is one object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use super::descriptor::{Known, capture, claim};
 use super::sharing::groups;
-use super::{Contents, Seen, Source};
-use crate::engine::note::Notes;
-use crate::engine::request::SaveFiles;
+use super::{Contents, Findings, Seen, Source};
 use crate::error::{At, Failure, Stage, Subject};
-use crate::image::{Area, Backing, Memory, Object, ObjectId, Snapshot, Space};
+use crate::image::{Area, AreaAction, Backing, FileChoice, Memory, Object, ObjectId, Snapshot, Space};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir};
 use crate::resource::memory::{Mapped, areas, contents, shared};
-use crate::resource::{AnyFileKind, Capture, Identity, KindError, Probe};
+use crate::resource::{AnyFileKind, Identity, KindError, Probe};
 use crate::sys::{Errno, process};
 
 /// Fills in address spaces, the objects they map, and the contents of their pages.
-pub fn describe(
-    seen: &[Seen],
-    save: SaveFiles,
-    known: Known,
-    snapshot: &mut Snapshot,
-    contents_of: &mut Vec<Contents>,
-    notes: &mut Notes,
-) -> Result<(), Failure> {
+pub fn describe(seen: &[Seen], known: Known, findings: &mut Findings<'_, '_>) -> Result<(), Failure> {
     let first = groups(seen, process::compare_memory)?;
     let mut files = Files { known };
     let mut shared_memory = SharedMemory::default();
+    // Whoever forked from a memory with skipped areas has no pages to share with it.
+    let mut incomplete = HashSet::new();
     for (index, one) in seen.iter().enumerate().filter(|(index, _)| first[*index] == Some(*index)) {
         let about = |failure: Failure| failure.about(Subject::pid(one.pid));
-        let exe = exe_of(one, save, &mut files, snapshot, contents_of, notes).map_err(about)?;
-        let mut memory = Memory { exe, auxv: one.dir.read("auxv").at(Stage::Survey).map_err(about)?, ..Memory::default() };
-        let mut ranges = Vec::new();
-        let pagemap = one.dir.open_file("pagemap", false).at(Stage::Survey).map_err(about)?;
-        for ((mut area, mapped), entry) in areas(one.pid, &one.maps).at(Stage::Capture).map_err(about)?.into_iter().zip(mapped_entries(one))
-        {
-            let pages = contents(&pagemap, &area).at(Stage::Survey).map_err(about)?;
-            area.guards = pages.guards;
-            ranges.extend(pages.saved);
-            if let Backing::Object { object, offset } = &mut area.backing {
-                *object = match &mapped {
-                    Mapped::Shared => shared_memory.object(entry, area.page_bytes, snapshot),
-                    Mapped::File(link) => files.object(one, entry, link, exe, save, snapshot, contents_of, notes).map_err(about)?,
-                    Mapped::Anonymous | Mapped::Special(_) => unreachable!("only files and shared memory are objects"),
-                };
-                if mapped == Mapped::Shared {
-                    shared_memory.piece(*object, (one.dir.pid(), area.start, *offset, area.end - area.start));
-                }
-            }
-            memory.areas.push(area);
+        let described = describe_one(one, &mut files, &mut shared_memory, findings).map_err(about)?;
+        save_vdso(one.dir.pid(), &described.memory.areas, &mut findings.snapshot)?;
+        let id = u32::try_from(findings.snapshot.memories.len()).unwrap_or(u32::MAX);
+        findings.snapshot.memories.push(described.memory);
+        if described.is_incomplete {
+            incomplete.insert(one.dir.pid());
         }
-        save_vdso(one.dir.pid(), &memory.areas, snapshot)?;
-        let id = u32::try_from(snapshot.memories.len()).unwrap_or(u32::MAX);
-        snapshot.memories.push(memory);
-        let parent = forked_from(seen, &first, index);
-        contents_of.push(Contents { space: Space::Memory(id), source: Source::Memory { pid: one.dir.pid(), parent, ranges } });
+        let parent = forked_from(seen, &first, index).filter(|parent| !incomplete.contains(parent));
+        let source = Source::Memory { pid: one.dir.pid(), parent, ranges: described.ranges };
+        findings.contents.push(Contents { space: Space::Memory(id), source });
     }
-    shared_memory.finish(snapshot, contents_of)
+    shared_memory.finish(&mut findings.snapshot, &mut findings.contents)
+}
+
+/// One address space, and what of it is saved.
+struct Described {
+    memory: Memory,
+    ranges: Vec<(u64, u64)>,
+    /// Policies left out the contents of an area.
+    is_incomplete: bool,
+}
+
+fn describe_one(
+    one: &Seen,
+    files: &mut Files,
+    shared_memory: &mut SharedMemory,
+    findings: &mut Findings<'_, '_>,
+) -> Result<Described, Failure> {
+    let exe = exe_of(one, files, findings)?;
+    let memory = Memory { exe, auxv: one.dir.read("auxv").at(Stage::Survey)?, ..Memory::default() };
+    let mut described = Described { memory, ranges: Vec::new(), is_incomplete: false };
+    let pagemap = one.dir.open_file("pagemap", false).at(Stage::Survey)?;
+    for ((mut area, mapped), entry) in areas(one.pid, &one.maps).at(Stage::Capture)?.into_iter().zip(mapped_entries(one)) {
+        let pages = contents(&pagemap, &area).at(Stage::Survey)?;
+        area.guards = pages.guards;
+        let is_shared = mapped == Mapped::Shared;
+        let bytes = if is_shared { area.bytes() } else { pages.saved.iter().map(|range| range.1 - range.0).sum() };
+        let file = if let Mapped::File(link) = &mapped { Some(link.to_string_lossy()) } else { None };
+        let is_saved = findings.review.area(one.pid, entry, file.as_deref(), bytes)? != AreaAction::Skip;
+        described.is_incomplete |= !is_saved;
+        if is_saved {
+            described.ranges.extend(pages.saved);
+        }
+        if let Backing::Object { object, offset } = &mut area.backing {
+            *object = match &mapped {
+                Mapped::Shared => shared_memory.object(entry, area.page_bytes, &mut findings.snapshot),
+                Mapped::File(link) => files.object(one, entry, link, findings)?,
+                Mapped::Anonymous | Mapped::Special(_) => unreachable!("only files and shared memory are objects"),
+            };
+            if is_shared {
+                shared_memory.piece(*object, (one.dir.pid(), area.start, *offset, area.end - area.start), is_saved);
+            }
+        }
+        described.memory.areas.push(area);
+    }
+    Ok(described)
 }
 
 /// The entries that [`areas`] takes, in the same order.
@@ -86,19 +107,12 @@ fn save_vdso(pid: i32, areas: &[Area], snapshot: &mut Snapshot) -> Result<(), Fa
     Ok(())
 }
 
-fn exe_of(
-    one: &Seen,
-    save: SaveFiles,
-    files: &mut Files,
-    snapshot: &mut Snapshot,
-    contents_of: &mut Vec<Contents>,
-    notes: &mut Notes,
-) -> Result<Option<ObjectId>, Failure> {
+fn exe_of(one: &Seen, files: &mut Files, findings: &mut Findings<'_, '_>) -> Result<Option<ObjectId>, Failure> {
     let Ok(link) = one.dir.link("exe") else { return Ok(None) };
     let stat = one.dir.stat_link("exe").at(Stage::Survey)?;
     let link = PathBuf::from(link);
     let probe = FileProbe { pid: one.dir.pid(), map_file: "exe".into(), link: &link, stat, write: false };
-    files.find_or_capture(&probe, save.exe || save.private, snapshot, contents_of, notes).map(Some)
+    files.find_or_capture(&probe, findings).map(Some)
 }
 
 /// A file behind a mapping, or the program itself.
@@ -116,34 +130,14 @@ struct Files {
 }
 
 impl Files {
-    #[allow(clippy::too_many_arguments, reason = "the three outputs of the survey travel together")]
-    fn object(
-        &mut self,
-        one: &Seen,
-        entry: &MapEntry,
-        link: &Path,
-        exe: Option<ObjectId>,
-        save: SaveFiles,
-        snapshot: &mut Snapshot,
-        contents_of: &mut Vec<Contents>,
-        notes: &mut Notes,
-    ) -> Result<ObjectId, Failure> {
+    fn object(&mut self, one: &Seen, entry: &MapEntry, link: &Path, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
         let stat = stat_of(&one.dir, entry, link)?;
         let write = entry.perms.shared && entry.flags.has("mw");
         let probe = FileProbe { pid: one.dir.pid(), map_file: entry.map_file(), link, stat, write };
-        let is_exe = exe.is_some_and(|exe| snapshot.objects[exe as usize].path == link);
-        let wanted = if entry.perms.shared { save.shared } else { save.private || save.exe && is_exe };
-        self.find_or_capture(&probe, wanted, snapshot, contents_of, notes)
+        self.find_or_capture(&probe, findings)
     }
 
-    fn find_or_capture(
-        &mut self,
-        file: &FileProbe<'_>,
-        save: bool,
-        snapshot: &mut Snapshot,
-        contents_of: &mut Vec<Contents>,
-        notes: &mut Notes,
-    ) -> Result<ObjectId, Failure> {
+    fn find_or_capture(&mut self, file: &FileProbe<'_>, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
         let flags = if file.write { libc::O_RDWR } else { libc::O_RDONLY };
         let info = Fdinfo { flags, ..Fdinfo::default() };
         let open = || open_mapped(file);
@@ -153,7 +147,9 @@ impl Files {
         if let (Some(id), true) = (self.known.get(&key), kind.identity(&probe) != Identity::Description) {
             return Ok(*id);
         }
-        let id = capture(kind, &[&probe], Capture { save, ..Capture::default() }, snapshot, contents_of, notes)?;
+        let is_regular = kind.tag().kind == "regular";
+        let choice = if is_regular { findings.review.file(&[&probe], "regular")? } else { FileChoice::default() };
+        let id = capture(kind, &[&probe], choice, findings)?;
         self.known.insert(key, id);
         Ok(id)
     }
@@ -194,6 +190,8 @@ struct SharedMemory {
     by_inode: HashMap<(Device, u64), ObjectId>,
     pieces: BTreeMap<ObjectId, Vec<(i32, u64, u64, u64)>>,
     page_bytes: HashMap<ObjectId, u64>,
+    /// Objects whose contents policies left out.
+    skipped: HashSet<ObjectId>,
 }
 
 impl SharedMemory {
@@ -207,8 +205,11 @@ impl SharedMemory {
         })
     }
 
-    fn piece(&mut self, object: ObjectId, piece: (i32, u64, u64, u64)) {
+    fn piece(&mut self, object: ObjectId, piece: (i32, u64, u64, u64), is_saved: bool) {
         self.pieces.entry(object).or_default().push(piece);
+        if !is_saved {
+            self.skipped.insert(object);
+        }
     }
 
     /// Once all pieces are known: sizes and sources. The file behind is read where we may open it, else every piece through a process.
@@ -221,6 +222,9 @@ impl SharedMemory {
             let bytes = real.unwrap_or(mapped).max(mapped);
             let object = &mut snapshot.objects[id as usize];
             object.record = shared::record(bytes, self.page_bytes[&id]).at(Stage::Capture)?;
+            if self.skipped.contains(&id) {
+                continue;
+            }
             object.content_bytes = bytes;
             let source = match file {
                 Some(file) => Source::File { file: file.into(), bytes },

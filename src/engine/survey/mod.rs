@@ -6,14 +6,16 @@
 mod ask;
 mod descriptor;
 mod memory;
+mod review;
 mod sharing;
 
 use std::os::fd::OwnedFd;
 
 use super::note::Notes;
-use super::request::SaveFiles;
+use super::review::Review;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, Space, State};
+use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::KindError;
 use crate::sys::process;
@@ -69,8 +71,20 @@ struct Seen {
     zombie: bool,
 }
 
-/// Describes a frozen job.
-pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result<Draft, Failure> {
+/// What the survey has found so far, and who is asked where there is a choice.
+pub struct Findings<'a, 'p> {
+    /// The description, growing.
+    pub snapshot: Snapshot,
+    /// Page contents, in no order.
+    pub contents: Vec<Contents>,
+    /// What the user should know.
+    pub notes: &'a mut Notes,
+    /// Asks the policies.
+    pub review: Review<'p>,
+}
+
+/// Describes a frozen job. Processes that policies leave out stay frozen, and are not in the description.
+pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> Result<Draft, Failure> {
     let mut seen = Vec::new();
     for (position, process) in frozen.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(process.pid));
@@ -78,10 +92,12 @@ pub fn survey(frozen: &mut Frozen, save: SaveFiles, notes: &mut Notes) -> Result
         seen.push(look(position, process).at(Stage::Survey).map_err(about)?);
     }
     parents_first(&mut seen);
-    let mut snapshot = Snapshot::default();
-    let mut contents = Vec::new();
-    let known = descriptor::describe(&seen, &mut snapshot, &mut contents, notes)?;
-    memory::describe(&seen, save, known, &mut snapshot, &mut contents, notes)?;
+    let seen = review::processes(seen, &frozen.processes, policies)?;
+    let mut findings =
+        Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };
+    let known = descriptor::describe(&seen, &mut findings)?;
+    memory::describe(&seen, known, &mut findings)?;
+    let Findings { mut snapshot, mut contents, .. } = findings;
     let sharing = sharing::of(&seen)?;
     for (index, one) in seen.iter().enumerate() {
         let process = describe_process(one, index, &sharing, &frozen.processes[one.position], notes);
@@ -137,8 +153,6 @@ fn parents_first(seen: &mut Vec<Seen>) {
 }
 
 fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, process: &FrozenProcess, notes: &mut Notes) -> Process {
-    let arguments = one.dir.read("cmdline").unwrap_or_default();
-    let words = arguments.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let state = match (one.zombie, process.group_stop) {
         (true, _) => State::Zombie(one.stat.exit_code),
         (false, Some(signal)) => State::Stopped(signal),
@@ -155,7 +169,7 @@ fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, proces
         exit_signal: one.stat.exit_signal,
         state,
         name: one.stat.comm.to_string_lossy().into_owned(),
-        command: words.collect::<Vec<_>>().join(" ").trim_end().to_owned(),
+        command: command_of(one),
         uid: one.status.uids.real,
         memory: sharing.memory[index],
         table: sharing.table[index],
@@ -164,4 +178,11 @@ fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, proces
         shares_fs_with: sharing.fs[index],
         shares_handlers_with: sharing.handlers[index],
     }
+}
+
+/// The command line with its words joined, for people.
+fn command_of(one: &Seen) -> String {
+    let arguments = one.dir.read("cmdline").unwrap_or_default();
+    let words = arguments.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    words.collect::<Vec<_>>().join(" ").trim_end().to_owned()
 }

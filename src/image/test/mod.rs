@@ -43,6 +43,7 @@ fn sample() -> Snapshot {
         objects: vec![object("pipe", "pipe:[7]", 0), object("regular", "/tmp/gone (deleted)", 10_000)],
         decisions: vec![Decision { about: "/tmp/gone".into(), verdict: "save".into(), by: "default".into() }],
         annotations: vec![("queue".into(), "long".into())],
+        kept: r#"{"n":1}"#.into(),
     }
 }
 

@@ -77,6 +77,10 @@ impl FileKind for Epoll {
     fn bind(&self, state: &EpollV1, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         let Some(process) = registrar(state, fd, cx) else { return Ok(()) };
         for target in &state.targets {
+            if description_at(cx, process, target.via).is_none() {
+                cx.warnings.push(format!("descriptor {} is closed and leaves the interest list of epoll instance {fd}", target.via));
+                continue;
+            }
             register(target, fd, is_inherited(cx, process, target.via), batch);
         }
         Ok(())
@@ -249,8 +253,8 @@ mod test {
         let state = EpollV1 { pid: 100, targets: vec![TargetV1 { fd: 5, via: 6, events: 1, data: 2 }] };
         let mut snapshot = super::super::test::snapshot_of(Record::encode(Epoll::TAG, &state).unwrap());
         snapshot.processes = vec![process(100, 0), process(101, 1), process(102, 0)];
-        let row = |fd| Descriptor { fd, cloexec: false, description: 0 };
-        snapshot.tables = vec![Table { descriptors: vec![row(3), row(4)] }, Table { descriptors: vec![row(3)] }];
+        let row = |fd| Descriptor { fd, cloexec: false, description: u32::from(fd == 6) };
+        snapshot.tables = vec![Table { descriptors: vec![row(3), row(4), row(6)] }, Table { descriptors: vec![row(3)] }];
         let calls = |pid, fd| {
             let mut cx = Bind {
                 snapshot: &snapshot,

@@ -17,7 +17,9 @@ pub mod owner;
 pub mod path_only;
 pub mod pipe;
 pub mod regular;
+pub mod replace;
 pub mod signalfd;
+pub mod stand_in;
 pub mod timerfd;
 pub mod tty;
 

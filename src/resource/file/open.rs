@@ -84,9 +84,21 @@ pub fn unnamed(directory: &Path, executable: bool) -> Result<OwnedFd, KindError>
     descriptor::memfd(c"reprise", libc::MFD_CLOEXEC).map_err(|_| KindError::path("make a file without a name in", directory, errno))
 }
 
-fn unnamed_in(directory: &Path) -> Result<OwnedFd, Errno> {
+/// A new file in `directory` that never had a name and can be given one (O_TMPFILE).
+pub fn nameless(directory: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    match fcntl::open(directory, flags, Mode::from_bits_truncate(0o600)) {
+    fcntl::open(directory, flags, Mode::from_bits_truncate(0o600))
+}
+
+/// A new file in `directory` with a name that nobody else uses.
+pub fn named(directory: &Path) -> Result<(OwnedFd, PathBuf), Errno> {
+    let path = spare_name(directory);
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    fcntl::open(&path, flags, Mode::from_bits_truncate(0o600)).map(|file| (file, path))
+}
+
+fn unnamed_in(directory: &Path) -> Result<OwnedFd, Errno> {
+    match nameless(directory) {
         // Overlay and network file systems may lack O_TMPFILE.
         Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => named_and_unlinked(directory),
         result => result,
@@ -94,9 +106,7 @@ fn unnamed_in(directory: &Path) -> Result<OwnedFd, Errno> {
 }
 
 fn named_and_unlinked(directory: &Path) -> Result<OwnedFd, Errno> {
-    let path = spare_name(directory);
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    let fd = fcntl::open(&path, flags, Mode::from_bits_truncate(0o600))?;
+    let (fd, path) = named(directory)?;
     unistd::unlink(&path)?;
     Ok(fd)
 }

@@ -1,12 +1,14 @@
 //! Regular files: by reference, or with their contents when the name is gone or the user wants them kept.
 //!
-//! **Kept:** path, length, access mode, flags, offset; the contents of deleted files, and of all that `--save-*` names; sharing of one file
-//! by several descriptions. A file opened for writing goes back to its saved length.
+//! **Kept:** path, length, access mode, flags, offset; the contents of deleted files, and of those that `--save-*`, `--file` or a script
+//! wants replaced or substituted; sharing of one file by several descriptions. A file opened for writing goes back to its saved length,
+//! unless it is to go on at its end or from its start.
 //! **Lost:** what was written into a file by reference after the checkpoint stays there, within that length; other hard links of a deleted
 //! file; owner and times of a deleted file where we lack the right.
 //! **Refused:** at restart, a file that is missing or of another type, and a mapped program, library or data file whose contents changed.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -19,9 +21,10 @@ use serde::{Deserialize, Serialize};
 use super::evidence::Evidence;
 use super::name::{self, Name};
 use super::open;
-use crate::image::{Backing, Description, Object, ObjectId, Snapshot, Tag};
+use super::replace::Replaced;
+use crate::image::{Backing, Description, FileAction, Object, ObjectId, Snapshot, Tag};
 use crate::proc::FileStat;
-use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
+use crate::resource::{Build, Built, Capture, Committed, FileKind, Identity, KindError, Opened, Plan, Probe};
 use crate::sys::Errno;
 
 /// Regular files.
@@ -49,6 +52,9 @@ pub struct RegularV1 {
     pub owner: (u32, u32),
     /// What proves its contents, if anything does.
     pub evidence: Option<Evidence>,
+    /// What was decided about it.
+    #[serde(default)]
+    pub action: FileAction,
 }
 
 /// Message queues and files of one process in `/proc` have the mode of regular files, but not their nature.
@@ -78,7 +84,7 @@ pub enum Keep {
     Reference,
     /// With its contents, because no name leads to it.
     Deleted,
-    /// With its contents, because the user wants it: whatever is at its path is left alone.
+    /// With its contents, because the user wants it.
     Saved,
 }
 
@@ -112,16 +118,20 @@ impl FileKind for Regular {
             return Ok(());
         }
         let path = (cx.path)(&state.path);
-        let found = fs::metadata(&path).map_err(|error| KindError::path("find", &path, errno(&error)))?;
+        let uses = uses(cx.snapshot, id);
+        let found = match fs::metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && state.is_made_when_missing(uses) => return parent_exists(&path),
+            found => found.map_err(|error| KindError::path("find", &path, errno(&error)))?,
+        };
         if !found.is_file() {
             let what = format!("it was a regular file and is {} now", name::type_word(found.mode()));
             return Err(KindError::Changed { path, what });
         }
         let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, state) };
-        if now.is_untouched(state) {
+        if now.is_untouched(state) || uses.is_written && !uses.is_memory && !state.goes_back() {
             return Ok(());
         }
-        match judge(state, &now, uses(cx.snapshot, id), || Evidence::of(&path)) {
+        match judge(state, &now, uses, || Evidence::of(&path)) {
             Verdict::Same => Ok(()),
             Verdict::Warn(what) => {
                 cx.warnings.push(format!("{} {what}", path.display()));
@@ -137,16 +147,24 @@ impl FileKind for Regular {
         }
         let path = (cx.path)(&state.path);
         let directory = path.parent().unwrap_or(Path::new("/"));
-        let file = open::unnamed(directory, state.mode & 0o111 != 0)?;
+        let (file, name) = match state.action {
+            FileAction::Replace => Replaced::prepare(&path)?,
+            _ => (open::unnamed(directory, state.mode & 0o111 != 0)?, None),
+        };
         let size = i64::try_from(state.size).unwrap_or(i64::MAX);
         unistd::ftruncate(&file, size).map_err(|errno| KindError::path("set the length of a copy of", &path, errno))?;
-        Ok(Built { descriptors: vec![file], contents: Some(0), made: vec![] })
+        Ok(Built { descriptors: vec![file], contents: Some(0), made: name.into_iter().collect() })
     }
 
     fn open(&self, state: &RegularV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
         let opened = match built.descriptors.first() {
-            None => open::open_path(&path, description.flags, &mut cx.warnings)?,
+            None => {
+                if state.is_made_when_missing(uses(cx.snapshot, description.object)) && !path.exists() {
+                    make(&path, state.mode)?;
+                }
+                open::open_path(&path, description.flags, &mut cx.warnings)?
+            }
             Some(file) => {
                 open::reopen(file.as_fd(), description.flags).map_err(|errno| KindError::path("reopen a copy of", path, errno))?
             }
@@ -158,13 +176,69 @@ impl FileKind for Regular {
         true
     }
 
-    fn settle(&self, state: &RegularV1, built: &Built, (id, _): (ObjectId, &Object), cx: &mut Build<'_>) -> Result<(), KindError> {
+    fn settle(&self, state: &RegularV1, built: &Built, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<(), KindError> {
         let path = (cx.path)(&state.path);
         match built.descriptors.first() {
-            None => cut(state, &path, id, cx),
+            None => Ok(()),
             Some(file) => finish_copy(state, &path, file, cx),
         }
     }
+
+    fn commit(&self, state: &RegularV1, built: &Built, (id, _): (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Committed, KindError> {
+        let path = (cx.path)(&state.path);
+        match built.descriptors.first() {
+            None => cut(state, &path, id, cx).map(|()| Committed::default()),
+            Some(file) if state.action == FileAction::Replace => {
+                let replaced = Replaced::put(file, built.made.first().map(PathBuf::as_path), &path)?;
+                Ok(Committed { replaced: Some(replaced) })
+            }
+            Some(_) => Ok(Committed::default()),
+        }
+    }
+}
+
+impl RegularV1 {
+    /// Whether it goes back to its saved length when the job can write it.
+    fn goes_back(&self) -> bool {
+        !matches!(self.action, FileAction::Ignore | FileAction::Append)
+    }
+
+    /// Whether it may be missing at restart: it is opened as it was at first, or written at its end.
+    fn is_made_when_missing(&self, uses: Uses) -> bool {
+        self.keep == Keep::Reference && !self.goes_back() && uses.is_written
+    }
+
+    /// How the file at `path` differs from the one that was saved; `None` when it does not.
+    pub fn difference(&self, path: &Path) -> Option<Difference> {
+        let Ok(found) = fs::metadata(path) else { return Some(Difference { is_missing: true, ..Difference::default() }) };
+        let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, self) };
+        if now.is_untouched(self) {
+            return None;
+        }
+        let proof = self.evidence.as_ref().and_then(|_| Evidence::of(path));
+        let other_content = proof.is_some() && proof != self.evidence;
+        let same_content = proof.is_some() && proof == self.evidence;
+        let difference = Difference {
+            is_missing: false,
+            size: now.size != self.size,
+            mtime: now.mtime != self.mtime && !same_content,
+            content: other_content,
+        };
+        Some(difference).filter(|difference| *difference != Difference::default())
+    }
+}
+
+/// How a file differs from what it was at the checkpoint.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// Nothing is there.
+    pub is_missing: bool,
+    /// Its size is another.
+    pub size: bool,
+    /// Its time of last change is another, and nothing proves that its contents are the same.
+    pub mtime: bool,
+    /// Its contents are proved to be others.
+    pub content: bool,
 }
 
 /// Describes a file by its path, for descriptors as well as for mapped files without one. `open` makes a readable descriptor of it, of its
@@ -177,8 +251,10 @@ pub fn capture_path(
     cx: &mut Capture,
 ) -> Result<RegularV1, KindError> {
     let size = u64::try_from(stat.size).unwrap_or(0);
+    let action = cx.choice.action;
+    let is_saved = matches!(action, FileAction::Replace | FileAction::Substitute);
     let (path, keep) = match Name::of(link, stat) {
-        Name::Here(path) if cx.save => (path, Keep::Saved),
+        Name::Here(path) | Name::Elsewhere(path) if is_saved => (path, Keep::Saved),
         Name::Here(path) | Name::Elsewhere(path) => (path, Keep::Reference),
         Name::Gone(path) => (path, Keep::Deleted),
     };
@@ -192,7 +268,8 @@ pub fn capture_path(
         Keep::Reference => evidence = Evidence::of(&path),
     }
     let (mtime, owner) = ((stat.mtime_s, stat.mtime_ns), (stat.uid, stat.gid));
-    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence })
+    let path = cx.choice.path.take().unwrap_or(path);
+    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence, action })
 }
 
 fn is_same(found: &fs::Metadata, state: &RegularV1) -> bool {
@@ -284,12 +361,23 @@ fn later(old: (i64, i64), new: (i64, i64)) -> String {
 /// Puts a file that the job can write back to its saved length.
 fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<(), KindError> {
     let found = fs::metadata(path).map_err(|error| KindError::path("find", path, errno(&error)))?;
-    if found.len() == state.size || !uses(cx.snapshot, id).is_written {
+    if found.len() == state.size || !state.goes_back() || !uses(cx.snapshot, id).is_written {
         return Ok(());
     }
     let file = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path);
     let result = file.and_then(|file| file.set_len(state.size));
     result.map_err(|error| KindError::path(format!("set the length to {} bytes of", state.size), path, errno(&error)))
+}
+
+/// Makes an empty file that the job will write.
+fn make(path: &Path, mode: u32) -> Result<(), KindError> {
+    let made = fs::File::options().write(true).create_new(true).mode(mode & 0o7777).open(path);
+    made.map(drop).map_err(|error| KindError::path("make", path, errno(&error)))
+}
+
+fn parent_exists(path: &Path) -> Result<(), KindError> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    fs::metadata(directory).map(drop).map_err(|error| KindError::path("find the directory", directory, errno(&error)))
 }
 
 /// Owner, permissions and time of a copy, when nothing is written to it any more.

@@ -5,10 +5,22 @@ use std::os::unix::fs::FileExt;
 
 use super::super::test::{Round, plan};
 use super::*;
+use crate::image::FileChoice;
 
 fn state(size: u64, evidence: Option<Evidence>) -> RegularV1 {
     let path = PathBuf::from("/data/file");
-    RegularV1 { path, keep: Keep::Reference, dev: 1, ino: 2, size, mtime: (100, 5), mode: 0o100_644, owner: (0, 0), evidence }
+    RegularV1 {
+        path,
+        keep: Keep::Reference,
+        dev: 1,
+        ino: 2,
+        size,
+        mtime: (100, 5),
+        mode: 0o100_644,
+        owner: (0, 0),
+        evidence,
+        action: FileAction::Merge,
+    }
 }
 
 #[test]
@@ -158,7 +170,7 @@ fn a_saved_file_is_independent_of_its_path() {
     fs::write(&path, b"as it was").unwrap();
     let link = path.clone();
     let stat = FileStat::from(nix::sys::stat::stat(&path).unwrap());
-    let mut cx = Capture { save: true, ..Capture::default() };
+    let mut cx = Capture { choice: FileChoice { action: FileAction::Substitute, path: None }, ..Capture::default() };
     let state = capture_path(&link, &stat, || Ok(File::open(&path).unwrap().into()), false, &mut cx).unwrap();
     assert_eq!((state.keep, cx.contents.unwrap().1), (Keep::Saved, 9));
     fs::remove_file(&path).unwrap();

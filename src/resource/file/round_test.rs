@@ -92,6 +92,9 @@ impl<'k, K: FileKind> Round<'k, K> {
             std::fs::File::from(to).write_all_at(&data, 0).unwrap();
         }
         self.kind.settle(&self.state, &built, (0, &object), &mut cx).unwrap();
+        if let Some(replaced) = self.kind.commit(&self.state, &built, (0, &object), &mut cx).unwrap().replaced {
+            replaced.keep().unwrap();
+        }
         self.warnings.append(&mut cx.warnings);
         self.built = built;
         self

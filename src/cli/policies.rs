@@ -1,0 +1,105 @@
+//! From flags to the stack of policies: rules of the command line first, then scripts.
+//!
+//! Relies on `policy` for all of them; adds what a policy may not do itself: running a shell, writing a trace.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+
+use super::exit;
+use super::flag::script::Scripting;
+use super::low::{CheckpointSaid, RestartSaid};
+use crate::error::{At, Class, Failure, Stage, Subject};
+use crate::policy::command::{CommandPolicy, Commands};
+use crate::policy::rule::{FileRules, RestartFlags};
+use crate::policy::stack::Recorder;
+use crate::policy::verdict::Ids;
+use crate::policy::{Event, PolicyError, Stack};
+use crate::sys::cli_support::with_clean_mask;
+
+/// The policies of a checkpoint.
+pub fn for_checkpoint(said: &CheckpointSaid) -> Result<Stack, Failure> {
+    let mut stack = Stack::default();
+    stack.dry_run = said.scripting.dry_run;
+    stack.push(FileRules(said.scripting.rules.clone()));
+    stack.push(said.save);
+    add_scripts(&mut stack, &said.scripting)?;
+    Ok(stack)
+}
+
+/// The policies of a restart.
+pub fn for_restart(said: &RestartSaid) -> Result<Stack, Failure> {
+    let mut stack = commands(&said.hooks);
+    stack.dry_run = said.scripting.dry_run;
+    stack.push(FileRules(said.scripting.rules.clone()));
+    let ids = said.restore_pid.map(|restore| if restore { Ids::Keep } else { Ids::New });
+    stack.push(RestartFlags { relocate: said.relocations.clone(), ids });
+    add_scripts(&mut stack, &said.scripting)?;
+    Ok(stack)
+}
+
+/// Nothing but the commands of `--run-on-*`.
+pub fn commands(commands: &Commands) -> Stack {
+    let mut stack = Stack::default();
+    stack.push(CommandPolicy { commands: commands.clone(), shell });
+    stack
+}
+
+fn add_scripts(stack: &mut Stack, said: &Scripting) -> Result<(), Failure> {
+    if let Some(path) = &said.record {
+        stack.record(recorder(path)?);
+    }
+    Ok(())
+}
+
+/// Writes every event with its answer, a line each. A trace that cannot be written any more ends silently: it must not change what happens
+/// to the job.
+fn recorder(path: &Path) -> Result<Recorder, Failure> {
+    let open = File::create(path)
+        .map_err(|error| PolicyError::refusal(Class::Args, format!("cannot write the trace {}: {error}", path.display())));
+    let mut file = open.at(Stage::Request).map_err(|failure| failure.about(Subject::path(path)))?;
+    Ok(Box::new(move |event: &Event, opinion| {
+        let line = json!({
+            "event": event.name().word(),
+            "data": event.data(),
+            "verdict": opinion.map(|opinion| opinion.verdict.word()),
+            "by": opinion.map(|opinion| opinion.by.clone()),
+        });
+        let _ = writeln!(file, "{line}");
+    }))
+}
+
+/// Runs a command as system(3) would and returns its exit code. A shell killed by a signal counts as -1. It starts with a clean signal
+/// mask, though `cr_restart` holds signals back while the job begins to run.
+fn shell(command: &OsStr) -> u8 {
+    let mut shell = Command::new("/bin/sh");
+    let status = with_clean_mask(shell.arg("-c").arg(command)).status();
+    status.ok().and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::USAGE)
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_of_a_shell_counts() {
+        for (command, code) in
+            [("exit 42", 42), ("exit 0", 0), ("true; exit 300", 44), ("kill -9 $$", 255), ("/nonexistent/program 2>/dev/null", 127)]
+        {
+            assert_eq!(shell(command.as_ref()), code, "{command}");
+        }
+    }
+
+    #[test]
+    fn commands_run_with_a_clean_signal_mask() {
+        use nix::sys::signal::SigSet;
+        let inherited = SigSet::all().thread_swap_mask(nix::sys::signal::SigmaskHow::SIG_SETMASK).unwrap();
+        let code = shell("exec grep -q '^SigBlk:[[:blank:]]*0*$' /proc/self/status".as_ref());
+        inherited.thread_set_mask().unwrap();
+        assert_eq!(code, 0);
+    }
+}
