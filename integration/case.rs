@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::site::Site;
 use crate::verdict::Verdict;
-use crate::{chaos, commands, journeys, real, terminals};
+use crate::{chaos, commands, decisions, journeys, real, terminals};
 
 /// How long a case may take unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,6 +49,7 @@ pub fn all() -> Vec<Case> {
     let mut cases = journeys::cases();
     cases.extend(real::cases());
     cases.extend(commands::cases());
+    cases.extend(decisions::cases());
     cases.extend(terminals::cases());
     cases.extend(chaos::cases());
     cases

@@ -10,6 +10,7 @@ mod case;
 mod chaos;
 mod children;
 mod commands;
+mod decisions;
 mod job;
 mod journeys;
 mod observe;

@@ -45,6 +45,8 @@ pub struct Ran {
     pub line: String,
     /// Its exit.
     pub end: End,
+    /// What it printed.
+    pub stdout: String,
     /// What it complained about.
     pub stderr: String,
 }
@@ -156,7 +158,7 @@ impl Site {
         let (pid, base) = self.launch(command)?;
         let end = self.children.wait(pid, self.patience)?;
         let text = |kind| String::from_utf8_lossy(&fs::read(base.with_extension(kind)).unwrap_or_default()).into_owned();
-        let ran = Ran { line: spelled(command), end, stderr: text("stderr") };
+        let ran = Ran { line: spelled(command), end, stdout: text("stdout"), stderr: text("stderr") };
         self.step(format_args!("  {end}"));
         Ok(ran)
     }

@@ -205,6 +205,7 @@ pub const ROWS: &[Row] = &[
     row("exit_signal"),
     row("fifo"),
     row("fifo_open"),
+    row("file_action"),
     row("flock"),
     row("forking").restless(),
     row("futex"),

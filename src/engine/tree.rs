@@ -148,7 +148,10 @@ impl<'a> Selection<'a> {
         for &id in &self.ids {
             members.extend(self.named_by(id, &census, own));
         }
-        members.remove(&own);
+        // Neither ourselves nor what works for us, whatever descends from whom.
+        for pid in census.descendants(own, |_| false) {
+            members.remove(&pid);
+        }
         for pid in members.clone() {
             let Some(stat) = census.stats.get(&pid) else { continue };
             const PF_KTHREAD: u32 = 0x0020_0000;
