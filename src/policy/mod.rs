@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod event;
+pub mod lua;
 pub mod pattern;
 pub mod relocate;
 pub mod rule;
@@ -15,6 +16,8 @@ pub mod verdict;
 pub use event::{Event, Name};
 pub use stack::Stack;
 pub use verdict::Verdict;
+
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Classified};
 
@@ -70,7 +73,8 @@ impl Reply {
 }
 
 /// How much a logged line matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words say it")]
 pub enum LogLevel {
     Debug,
@@ -80,7 +84,7 @@ pub enum LogLevel {
 }
 
 /// A line that a policy logged.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// How much it matters.
     pub level: LogLevel,

@@ -1,10 +1,11 @@
-//! The few system calls of the command lines that `nix` does not offer safely: fork, signal dispositions, real-time signals, pidfds.
+//! The few system calls of the command lines that `nix` does not offer safely: fork and what a fork needs, signal
+//! dispositions, real-time signals, pidfds.
 //!
 //! One call a function. Relies on libc; what the calls are for is written where they are used, in `cli::wait` and `cli::worker`.
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -73,6 +74,45 @@ pub fn with_clean_mask(command: &mut Command) -> &mut Command {
     // SAFETY: the closure runs between fork and exec. It fills a set on its stack and makes one system call, allocates nothing and
     // takes no lock, which is what signal-safety(7) asks for.
     unsafe { command.pre_exec(clean) }
+}
+
+/// `prctl(2)` PR_SET_PDEATHSIG — this process gets the signal when the thread that forked it ends. Lost by exec of a set-user-id program.
+pub fn die_with_parent(signal: i32) -> io::Result<()> {
+    let signal = libc::c_ulong::try_from(signal).map_err(io::Error::other)?;
+    // SAFETY: PR_SET_PDEATHSIG takes a number and no pointers.
+    checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
+}
+
+/// `dup2(2)` and `close_range(2)` — leaves `keep` and 0 to 2 open, with 0 reading from `stdin`; returns `keep` as descriptor 3.
+///
+/// For a child that returns nowhere: owners of the closed descriptors elsewhere in the program must not use them again.
+pub fn keep_only(keep: OwnedFd, stdin: OwnedFd) -> io::Result<OwnedFd> {
+    const FIRST: i32 = 3;
+    let (keep, stdin) = (keep.into_raw_fd(), stdin.into_raw_fd());
+    // SAFETY: dup2 takes two numbers; standard input has no owner that closes it.
+    checked(unsafe { libc::dup2(stdin, 0) })?;
+    if keep != FIRST {
+        // SAFETY: dup2 takes two numbers. What was open as descriptor 3 is closed as all others are just below, which the contract of this
+        // function says.
+        checked(unsafe { libc::dup2(keep, FIRST) })?;
+    }
+    // SAFETY: close_range takes three numbers; the contract of this function says what is closed.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, FIRST + 1, u32::MAX, 0) })?;
+    // SAFETY: descriptor 3 was made above, or was `keep` itself; its former owner was dissolved.
+    Ok(unsafe { OwnedFd::from_raw_fd(FIRST) })
+}
+
+/// `_exit(2)` — ends the process at once: nothing is flushed, no destructor and no exit handler runs.
+pub fn exit_at_once(status: i32) -> ! {
+    // SAFETY: _exit takes a number and does not return; nothing in this process is used afterwards.
+    unsafe { libc::_exit(status) }
+}
+
+/// `pidfd_send_signal(2)` — SIGKILL for the process of a pidfd. EINVAL: it lives in a pid namespace that is not below ours.
+pub fn kill_by(pidfd: BorrowedFd<'_>) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: the third argument may be null, the others are numbers.
+    checked(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), libc::SIGKILL, no_info, 0) }).map(drop)
 }
 
 #[cfg(test)]

@@ -1,0 +1,285 @@
+//! The engine's side of hook scripts: filters, the chain of handlers, time limits, and the end of a script that does not answer.
+//!
+//! Relies on a [`Launcher`] to start and end the script's process. Each request is about one handler, so that it is always known which one a silent process
+//! was in. Budgets are enforced by the process itself; here is only the limit beyond which it is ended.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::filter::{self, Filter};
+use super::shape::Shape;
+use super::text::known;
+use super::wire::{Answer, HandlerRow, LONGEST_ANSWER, Outcome, Request, send};
+use super::{Limits, Options};
+use crate::error::Class;
+use crate::policy::event::{Event, Name};
+use crate::policy::{LogLine, Opinion, Policy, PolicyError, Reply, Verdict};
+
+/// Starts the process that a script runs in.
+pub trait Launcher {
+    /// Starts a process that calls [`serve`](super::serve) with its end of a socket pair and the options, and ends when that returns.
+    fn launch(&self, options: &Options) -> io::Result<Launched>;
+}
+
+/// A script's process.
+pub struct Launched {
+    /// Our end of the socket.
+    pub stream: UnixStream,
+    /// The process.
+    pub process: Box<dyn Running>,
+}
+
+/// A process that can be ended.
+pub trait Running {
+    /// Its id; `None` when it is no process of its own.
+    fn pid(&self) -> Option<i32>;
+
+    /// Sees to it that it ends and says how it ended by itself, for example `signal 11`; `None` if that is not known. Its stream was shut down before.
+    fn end(&mut self) -> Option<String>;
+}
+
+/// Hook scripts as a policy.
+pub struct LuaPolicy {
+    handlers: Vec<Chained>,
+    limits: Limits,
+    stream: UnixStream,
+    process: Box<dyn Running>,
+    buffer: Vec<u8>,
+    /// Why the script's process is gone.
+    ended: Option<String>,
+    log: Vec<LogLine>,
+}
+
+/// A handler with its filter ready for use.
+struct Chained {
+    name: Name,
+    filter: Filter,
+    row: HandlerRow,
+}
+
+/// A handler for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handler {
+    /// Its event.
+    pub event: Name,
+    /// Its filter as text; empty when it has none.
+    pub filter: String,
+    /// Where it is defined: script and line.
+    pub place: String,
+}
+
+impl LuaPolicy {
+    /// Starts the script's process and loads the scripts in it. An error is class *args*: nothing was touched.
+    pub fn load(options: &Options, launcher: &dyn Launcher) -> Result<LuaPolicy, PolicyError> {
+        let launched = launcher.launch(options);
+        let Launched { stream, process } = launched.map_err(|error| PolicyError {
+            class: Class::Env,
+            message: format!("cannot start the process for hook scripts: {error}"),
+            log: Vec::new(),
+            remedy: None,
+        })?;
+        let limits = options.limits;
+        let mut policy = LuaPolicy { handlers: Vec::new(), limits, stream, process, buffer: Vec::new(), ended: None, log: Vec::new() };
+        let scripts: Vec<String> = options.files.iter().map(|file| file.display().to_string()).collect();
+        let scripts = scripts.join(", ");
+        let budget = limits.call.saturating_mul(u32::try_from(options.files.len().max(1)).unwrap_or(u32::MAX));
+        let answer = policy.answer(budget, &format!("loading {scripts}"))?;
+        policy.log = answer.log;
+        match answer.outcome {
+            Ok(Outcome::Loaded(rows)) => policy.handlers = rows.into_iter().map(Chained::new).collect::<Result<_, _>>()?,
+            Ok(other) => return Err(policy.garbled(&other)),
+            Err(message) => return Err(PolicyError { log: std::mem::take(&mut policy.log), ..PolicyError::script(message) }),
+        }
+        Ok(policy)
+    }
+
+    /// The handlers in order of registration.
+    pub fn handlers(&self) -> Vec<Handler> {
+        let shown = |handler: &Chained| Handler {
+            event: handler.name,
+            filter: filter::shown(&handler.row.filter),
+            place: handler.row.place.clone(),
+        };
+        self.handlers.iter().map(shown).collect()
+    }
+
+    /// What was logged while the scripts were loaded. What nobody takes comes with the first reply.
+    pub fn take_log(&mut self) -> Vec<LogLine> {
+        std::mem::take(&mut self.log)
+    }
+
+    /// The process the scripts run in: no part of any job.
+    pub fn pid(&self) -> Option<i32> {
+        self.process.pid().filter(|_| self.ended.is_none())
+    }
+
+    /// Asks about an event given as data; unknown fields are errors. For tools; the engine uses [`Policy::decide`].
+    pub fn fire(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
+        let shape = Shape::of(name);
+        let Some(fields) = data.as_object() else {
+            return Err(PolicyError::script(format!("the data of {} must be an object with its fields", name.word())));
+        };
+        match fields.keys().find(|field| shape.field(field).is_none()) {
+            Some(field) => Err(PolicyError::script(format!("{} has no field '{field}' {}", name.word(), known(field, shape.names())))),
+            None => self.chain(name, data),
+        }
+    }
+
+    /// Asks the handlers of an event one after the other until one has an answer.
+    fn chain(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
+        let mut reply = Reply { log: self.take_log(), ..Reply::nothing() };
+        for index in 0..self.handlers.len() {
+            if self.handlers[index].name != name || !self.handlers[index].filter.matches(data) {
+                continue;
+            }
+            let place = self.handlers[index].row.place.clone();
+            let answer = match self.call(index, name, data) {
+                Ok(answer) => answer,
+                Err(error) => return Err(PolicyError { log: reply.log, ..error }),
+            };
+            reply.log.extend(answer.log);
+            reply.annotations.extend(answer.annotations);
+            let opinion = match answer.outcome {
+                Ok(Outcome::Stopped) => break,
+                Ok(Outcome::Returned(value)) => match Verdict::parse(name, &value) {
+                    Ok(verdict) => verdict.map(|verdict| Opinion { verdict, by: place }),
+                    Err(misfit) => return Err(PolicyError { log: reply.log, ..PolicyError::script(format!("{place}: {misfit}")) }),
+                },
+                Ok(Outcome::Refused { class, message, by }) => Some(Opinion { verdict: Verdict::Fail(class_of(&class), message), by }),
+                Ok(other) => return Err(self.garbled(&other)),
+                Err(message) => return Err(PolicyError { log: reply.log, ..PolicyError::script(message) }),
+            };
+            if opinion.is_some() {
+                reply.opinion = opinion;
+                break;
+            }
+        }
+        Ok(reply)
+    }
+
+    fn call(&mut self, handler: usize, name: Name, data: &Value) -> Result<Answer, PolicyError> {
+        let budget = if name.entry().frozen { self.limits.frozen } else { self.limits.call };
+        let place = self.handlers[handler].row.place.clone();
+        self.request(&Request::Call { handler, data: data.clone() }, budget, &format!("{place} handling {}", name.word()))
+    }
+
+    /// Sends a request and waits for its answer.
+    fn request(&mut self, request: &Request, budget: Duration, what: &str) -> Result<Answer, PolicyError> {
+        if let Some(why) = &self.ended {
+            return Err(PolicyError::script(format!("no answer from hook scripts: they were ended before, because {why}")));
+        }
+        let written =
+            self.stream.set_write_timeout(Some(self.limits.grace.max(Duration::from_millis(1)))).and_then(|()| send(&self.stream, request));
+        match written {
+            Ok(()) => self.answer(budget, what),
+            Err(error) => Err(self.end(what, Some(&error))),
+        }
+    }
+
+    /// Waits for an answer; ends the process if it does not come.
+    fn answer(&mut self, budget: Duration, what: &str) -> Result<Answer, PolicyError> {
+        let limit = budget.saturating_mul(2).saturating_add(self.limits.grace);
+        let begun = Instant::now();
+        match self.line(begun, limit) {
+            Ok(Some(line)) => serde_json::from_slice(&line).map_err(|error| self.end(what, Some(&error.into()))),
+            Ok(None) => Err(self.end(what, None)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                self.kill();
+                let message = format!(
+                    "{what}: it did not answer within its budget of {} ms and was ended; it was in a call that never returns to the script",
+                    budget.as_millis()
+                );
+                self.ended = Some(message.clone());
+                Err(PolicyError::script(message))
+            }
+            Err(error) => Err(self.end(what, Some(&error))),
+        }
+    }
+
+    /// Reads up to the next line break; `None` at the end of the stream.
+    fn line(&mut self, begun: Instant, limit: Duration) -> io::Result<Option<Vec<u8>>> {
+        let mut block = [0; 16 << 10];
+        let mut searched = 0;
+        loop {
+            if let Some(at) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                let rest = self.buffer.split_off(searched + at + 1);
+                return Ok(Some(std::mem::replace(&mut self.buffer, rest)));
+            }
+            searched = self.buffer.len();
+            let left = limit.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()).ok_or(ErrorKind::TimedOut)?;
+            self.stream.set_read_timeout(Some(left))?;
+            match (&self.stream).read(&mut block) {
+                Ok(0) => return Ok(None),
+                Ok(_) if self.buffer.len() > LONGEST_ANSWER => return Err(ErrorKind::InvalidData.into()),
+                Ok(count) => self.buffer.extend_from_slice(&block[..count]),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The process is gone or cannot be talked to: ends it for good and says why.
+    fn end(&mut self, what: &str, error: Option<&io::Error>) -> PolicyError {
+        let how = self.kill().or_else(|| error.map(io::Error::to_string));
+        let message = format!("{what}: the process of the hook scripts is gone ({})", how.unwrap_or_else(|| "it ended".into()));
+        self.ended = Some(message.clone());
+        PolicyError::script(message)
+    }
+
+    /// Ends the process: by the end of its stream, which works from any namespace, and by signal, which works whatever it does.
+    fn kill(&mut self) -> Option<String> {
+        // A stream that cannot be shut down has no other end any more.
+        drop(self.stream.shutdown(Shutdown::Both));
+        self.process.end()
+    }
+
+    fn garbled(&mut self, outcome: &Outcome) -> PolicyError {
+        let error = io::Error::new(ErrorKind::InvalidData, format!("an answer to another question: {outcome:?}"));
+        self.end("hook scripts", Some(&error))
+    }
+}
+
+impl Chained {
+    fn new(row: HandlerRow) -> Result<Chained, PolicyError> {
+        let unknown = |why: String| PolicyError::script(format!("{}: {why}", row.place));
+        let name = Name::of(&row.event).ok_or_else(|| unknown(format!("there is no event '{}'", row.event)))?;
+        let filter = Filter::read(name, &row.filter).map_err(unknown)?;
+        Ok(Chained { name, filter, row })
+    }
+}
+
+fn class_of(word: &str) -> Class {
+    [Class::Args, Class::Temp, Class::Env].into_iter().find(|class| class.word() == word).unwrap_or(Class::Perm)
+}
+
+impl Policy for LuaPolicy {
+    fn hears(&self, name: Name) -> bool {
+        self.handlers.iter().any(|handler| handler.name == name)
+    }
+
+    fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError> {
+        self.chain(event.name(), &event.data())
+    }
+
+    fn keep(&mut self) -> Result<Option<String>, PolicyError> {
+        let answer = self.request(&Request::Keep, self.limits.call, "cr.state")?;
+        match answer.outcome {
+            Ok(Outcome::Kept(kept)) => Ok(kept),
+            Ok(other) => Err(self.garbled(&other)),
+            Err(message) => Err(PolicyError::script(message)),
+        }
+    }
+
+    fn recall(&mut self, kept: &str) -> Result<(), PolicyError> {
+        let answer = self.request(&Request::Recall(kept.to_owned()), self.limits.call, "cr.state")?;
+        match answer.outcome {
+            Ok(Outcome::Recalled) => Ok(()),
+            Ok(other) => Err(self.garbled(&other)),
+            Err(message) => Err(PolicyError::script(message)),
+        }
+    }
+}

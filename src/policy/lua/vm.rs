@@ -1,0 +1,217 @@
+//! A Lua state with scripts in it: loads them, runs one handler at a time.
+//!
+//! Relies on `lua/sandbox.lua` for what scripts see and on [`Meter`](super::meter::Meter) for what they cost. Runs in the script's own process; a script
+//! that does not come back from a C function is the client's business.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
+use serde_json::Value;
+
+use super::Options;
+use super::native::{self, Host, Moment};
+use super::source;
+use super::text::printable;
+use super::value;
+use super::view::Views;
+use super::wire::{Answer, HandlerRow, Outcome};
+use crate::policy::event::Name;
+
+const SANDBOX: &str = include_str!("../../../lua/sandbox.lua");
+
+/// Lua needs this much before any script runs, bytes.
+const SMALLEST_STATE: usize = 1 << 20;
+
+/// A Lua state with scripts in it.
+pub struct Session {
+    lua: Lua,
+    host: Rc<Host>,
+    views: Views,
+    run: Function,
+    environment: Function,
+    stop: Table,
+    state: Table,
+}
+
+/// How a function ended.
+enum Ran {
+    Returned(LuaValue),
+    Refused(Outcome),
+}
+
+impl Session {
+    /// Makes a state and loads the scripts. The second value is what came of loading; only its success allows calls.
+    pub fn load(options: &Options) -> Result<(Session, Answer), String> {
+        let session = Session::new(options).map_err(|error| format!("cannot make a Lua state: {error}"))?;
+        let outcome = options.files.iter().try_for_each(|file| session.script(file));
+        let outcome = outcome.map(|()| Outcome::Loaded(session.handlers()));
+        let said = session.said(outcome);
+        Ok((session, said))
+    }
+
+    fn new(options: &Options) -> mlua::Result<Session> {
+        let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
+        let lua = Lua::new_with(libraries, LuaOptions::default())?;
+        lua.set_memory_limit(options.limits.memory_bytes.max(SMALLEST_STATE))?;
+        let contents = lua.create_table()?;
+        let weak = lua.create_table()?;
+        weak.raw_set("__mode", "k")?;
+        contents.set_metatable(Some(weak))?;
+        let host = Rc::new(Host::new(options, contents.clone()));
+        let native = native::table(&lua, &host)?;
+        let state: Table = native.raw_get("state")?;
+        let made: Table = lua.load(SANDBOX).set_name("=sandbox").call((native, contents.clone()))?;
+        let views = Views::new(contents, made.raw_get("guard")?);
+        let (run, environment, stop) = (made.raw_get("run")?, made.raw_get("environment")?, made.raw_get("stop")?);
+        Ok(Session { lua, host, views, run, environment, stop, state })
+    }
+
+    fn script(&self, path: &std::path::Path) -> Result<(), String> {
+        use std::os::unix::ffi::OsStrExt;
+        let source = source::read(path)?;
+        let directory = native::bytes(&self.lua, source.directory.as_os_str().as_bytes())?;
+        let environment: Table = self.environment.call(directory).map_err(|error| self.trouble(&error))?;
+        let chunk = self.host.compile(&self.lua, &source.text, &source.name, environment)?;
+        let (what, place) = (format!("loading {}", source.name), format!("{}:1", source.name));
+        self.run(None, &what, &place, self.host.options.limits.call, (&chunk, LuaValue::Nil)).map(drop)
+    }
+
+    /// The handlers in order of registration.
+    pub fn handlers(&self) -> Vec<HandlerRow> {
+        let handlers = self.host.handlers.borrow();
+        let row = |handler: &native::Registered| HandlerRow {
+            event: handler.event.word().into(),
+            filter: handler.filter.clone(),
+            place: handler.place.clone(),
+        };
+        handlers.iter().map(row).collect()
+    }
+
+    /// Runs one handler on an event.
+    pub fn call(&self, handler: usize, data: &Value) -> Answer {
+        let outcome = self.call_handler(handler, data);
+        self.said(outcome)
+    }
+
+    fn call_handler(&self, index: usize, data: &Value) -> Result<Outcome, String> {
+        let (name, function, place) = {
+            let handlers = self.host.handlers.borrow();
+            let handler = handlers.get(index).ok_or_else(|| format!("there is no handler {index}"))?;
+            (handler.event, handler.function.clone(), handler.place.clone())
+        };
+        let argument = self.views.argument(&self.lua, name, data).map_err(|error| format!("{place}: {}", self.trouble(&error)))?;
+        let limits = &self.host.options.limits;
+        let time = if name.entry().frozen { limits.frozen } else { limits.call };
+        let moment = Moment { name, is_before_writing: is_before_writing(name, data) };
+        match self.run(Some(moment), name.word(), &place, time, (&function, argument))? {
+            Ran::Refused(refused) => Ok(refused),
+            Ran::Returned(LuaValue::Table(table)) if table == self.stop => Ok(Outcome::Stopped),
+            Ran::Returned(value) => match self.host.json(&value) {
+                Ok(value) => Ok(Outcome::Returned(value)),
+                Err(why) => Err(format!("{place}: the answer to {} cannot be {why}; it is nil, {}", name.word(), name.entry().answers)),
+            },
+        }
+    }
+
+    /// Runs a function within its budget; `what` it is and its `place` are for messages.
+    fn run(
+        &self,
+        moment: Option<Moment>,
+        what: &str,
+        place: &str,
+        time: Duration,
+        (function, argument): (&Function, LuaValue),
+    ) -> Result<Ran, String> {
+        self.host.begin(moment);
+        let placed = |message: String| if self.host.has_place(&message) { message } else { format!("{place}: {message}") };
+        let budget = (time, self.host.options.limits.instructions);
+        self.host.meter.begin(&self.lua, what, place, budget).map_err(|error| placed(self.trouble(&error)))?;
+        let results = self.run.call::<MultiValue>((function, argument));
+        // Whatever the script made of the error of a spent budget: that it is spent counts.
+        if let Some(spent) = self.host.meter.spent() {
+            return Err(spent);
+        }
+        let mut results = results.map_err(|error| placed(self.trouble(&error)))?.into_iter();
+        match (results.next(), results.next().unwrap_or(LuaValue::Nil)) {
+            (Some(LuaValue::Boolean(true)), value) => Ok(Ran::Returned(value)),
+            (_, LuaValue::String(message)) => Err(placed(self.explained(printable(&message.as_bytes())))),
+            (_, value) => match self.refused(&value) {
+                Some(refused) => Ok(Ran::Refused(refused)),
+                None => Err(placed(format!("an error that is not a text (a {} value)", value.type_name()))),
+            },
+        }
+    }
+
+    /// What `cr.fail` said, if this is its error object.
+    fn refused(&self, value: &LuaValue) -> Option<Outcome> {
+        let refusal = self.host.refusal.borrow();
+        let refusal = refusal.as_ref().filter(|refusal| value.as_table() == Some(&refusal.object))?;
+        let class = refusal.class.word().to_owned();
+        Some(Outcome::Refused { class, message: refusal.message.clone(), by: refusal.by.clone() })
+    }
+
+    /// What scripts want to find again, as JSON.
+    pub fn keep(&self) -> Answer {
+        let limit = self.host.options.limits.state_bytes;
+        let kept =
+            self.host.json(&LuaValue::Table(self.state.clone())).map_err(|why| format!("cr.state cannot be kept: JSON cannot hold {why}"));
+        let kept = kept.and_then(|value| match value {
+            Value::Array(list) if list.is_empty() => Ok(None),
+            value => Ok(Some(value.to_string())),
+        });
+        self.said(kept.and_then(|kept| match kept {
+            Some(text) if text.len() > limit => {
+                Err(format!("cr.state cannot be kept: it has {} bytes as JSON; the limit is {} KiB", text.len(), limit >> 10))
+            }
+            kept => Ok(Outcome::Kept(kept)),
+        }))
+    }
+
+    /// Fills `cr.state` with what was kept.
+    pub fn recall(&self, kept: &str) -> Answer {
+        let outcome = serde_json::from_str::<Value>(kept).map_err(|error| format!("cr.state cannot be filled: {error}"));
+        let outcome = outcome.and_then(|value| {
+            let fill = || {
+                self.state.clear()?;
+                if let LuaValue::Table(table) = value::write(&self.lua, &value)? {
+                    table
+                        .pairs::<LuaValue, LuaValue>()
+                        .try_for_each(|pair| pair.and_then(|(key, value)| self.state.raw_set(key, value)))?;
+                }
+                Ok(Outcome::Recalled)
+            };
+            fill().map_err(|error| format!("cr.state cannot be filled: {}", self.trouble(&error)))
+        });
+        self.said(outcome)
+    }
+
+    fn said(&self, outcome: Result<Outcome, String>) -> Answer {
+        Answer { outcome, log: self.host.log.take(), annotations: self.host.annotations.take() }
+    }
+
+    /// An error of the state in words.
+    fn trouble(&self, error: &mlua::Error) -> String {
+        let text = error.to_string();
+        let text = text.split("\nstack traceback:").next().unwrap_or_default();
+        self.explained(printable(text.as_bytes()))
+    }
+
+    /// Lua's message with what the user can do.
+    fn explained(&self, message: String) -> String {
+        if !message.ends_with("not enough memory") {
+            return message;
+        }
+        let limit = self.host.options.limits.memory_bytes >> 20;
+        format!("{message}: the limit is {limit} MiB, see --hook-memory")
+    }
+}
+
+/// Whether the context file is not written yet when an event is handled.
+fn is_before_writing(name: Name, data: &Value) -> bool {
+    match name {
+        Name::PreCheckpoint | Name::Frozen | Name::Process | Name::AreaDisposition => true,
+        Name::FileDisposition | Name::ObjectDisposition => data.get("side").and_then(Value::as_str) != Some("restart"),
+        _ => false,
+    }
+}
