@@ -13,6 +13,7 @@ use crate::engine::note::Notes;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{DescriptionId, Record, Snapshot, Thread};
 use crate::resource::file::{lock, owner};
+use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
 use crate::resource::{Bind, KindError, Step, file_kind, task_kind};
 use crate::tracee::{Batch, Row, Stopped, arch, stub};
@@ -85,9 +86,12 @@ impl Binder<'_> {
     fn memory(&self, index: usize, special: &[(String, u64, u64)], batch: &mut Batch) -> Option<Row> {
         let id = self.snapshot.processes[index].memory.expect("a live process has memory");
         let memory = &self.snapshot.memories[id as usize];
+        let keys = Keys::of(memory);
+        keys.iter().for_each(|keys| keys.before_protection(batch));
         for area in memory.areas.iter().filter(|area| !matches!(area.backing, crate::image::Backing::Special(_))) {
             area::protect(area, !area.shared, batch);
         }
+        keys.iter().for_each(|keys| keys.after_protection(&memory.areas, batch));
         for (id, address) in &self.plan.parked {
             let bytes = self.snapshot.objects[*id as usize].content_bytes;
             batch.call("unmap memory", libc::SYS_munmap, [(*address).into(), bytes.next_multiple_of(4096).into()]);
