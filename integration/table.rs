@@ -284,6 +284,7 @@ pub const ROWS: &[Row] = &[
     row("robust_list"),
     row("rseq"),
     row("running_timer"),
+    row("saved_exe").checkpoint(&["--save-exe"]).not(EXE_OF_NOBODY),
     row("scheduling"),
     row("sealed"),
     row("seccomp").refused_to_nobody("CAP_SYS_ADMIN"),

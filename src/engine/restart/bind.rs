@@ -16,6 +16,7 @@ use crate::resource::file::{lock, owner};
 use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
 use crate::resource::{Bind, KindError, Step, file_kind, task_kind};
+use crate::sys::Errno;
 use crate::tracee::{Batch, Row, Stopped, arch, stub};
 
 /// Puts everything into place. Every task is what it was, and stopped.
@@ -76,9 +77,9 @@ impl Binder<'_> {
         }
         self.process_records(index, pid, all, &mut batch)?;
         let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
-        if exe.is_some_and(|row| answers.value(row).is_err()) {
-            let text = "/proc/PID/exe shows the restarter, because setting it needs CAP_CHECKPOINT_RESTORE";
-            self.notes.warn(Subject::pid(saved.pid), text);
+        if let Some(Err(errno)) = exe.map(|row| answers.value(row)) {
+            let reason = if errno == Errno::EPERM { "setting it needs CAP_CHECKPOINT_RESTORE" } else { errno.desc() };
+            self.notes.warn(Subject::pid(saved.pid), format!("/proc/PID/exe shows the restarter: {reason}"));
         }
         Ok(())
     }

@@ -116,6 +116,14 @@ impl Objects {
         Ok(())
     }
 
+    /// Closes our writable descriptors of programs that came with the context file, once they are complete, and returns their numbers: the
+    /// kernel takes no file as `/proc/PID/exe` that anybody has open for writing, and the first stub has them open, too.
+    pub fn close_programs(&mut self, snapshot: &Snapshot) -> Vec<RawFd> {
+        let programs: HashSet<ObjectId> = snapshot.memories.iter().filter_map(|memory| memory.exe).collect();
+        let close = |id: ObjectId| self.built[id as usize].descriptors.drain(..).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
+        programs.into_iter().flat_map(close).collect()
+    }
+
     /// The descriptor number in the restarter, and so in every stub, that stands for a descriptor of the job. `None`: it stays closed.
     pub fn source(&self, descriptor: &Descriptor) -> Result<Option<RawFd>, PlanError> {
         let fd = descriptor.fd;

@@ -62,11 +62,11 @@ fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes)
     let plan = plan::plan(&snapshot, request, notes)?;
 
     observer.stage(Stage::Build);
-    let built = build::build(&snapshot, &plan, notes)?;
+    let mut built = build::build(&snapshot, &plan, notes)?;
 
     observer.stage(Stage::Raise);
     let mut fill = fill::Fill::new(&snapshot, &mut pages, observer);
-    let mut job = raise::raise(&snapshot, &plan, &built, &mut fill, notes)?;
+    let mut job = raise::raise(&snapshot, &plan, &mut built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 
     observer.stage(Stage::Bind);
