@@ -20,6 +20,11 @@ impl Deadline {
         Deadline(limit.map(|limit| Instant::now() + limit))
     }
 
+    /// The moment it comes, for those who can wait no longer than that.
+    pub fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
     /// Fails once the time is over.
     pub fn check(self) -> Result<(), TraceeError> {
         match self.0 {

@@ -81,6 +81,7 @@ fn run(request: &RestartRequest, observer: &mut dyn Observer, notes: &mut Notes)
         ..RestartReport::default()
     };
     release(job, &snapshot.processes, request.signal)?;
+    built.keep();
     let total_us = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
     Ok(RestartReport { total_us, ..report })
 }
