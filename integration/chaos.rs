@@ -29,6 +29,8 @@ pub fn cases() -> Vec<Case> {
         ("limited-job", limited_job),
         ("full-disk", full_disk),
         ("old-file-survives", old_file_survives),
+        ("damaged-file", damaged_file),
+        ("stuck-reader", stuck_reader),
     ];
     let case = |(journey, scene): &(&str, Scene)| Case::new("chaos", journey, *scene).patient(120);
     scenes.iter().map(case).collect()
@@ -148,6 +150,58 @@ fn old_file_survives(site: &Site) -> Verdict {
     let line = format!("ulimit -f 256; exec {} -f old.ctx {}", site.tool("cr_checkpoint").display(), job.pid);
     refuse(site, &job, site.command("sh").args(["-c", &line]))?;
     ensure(fs::read(&context).attempt("read the context file again")? == before, || "the old context file has changed".to_owned())
+}
+
+/// A restart that finds damage half-way removes what it had made by name, and works once the file is whole.
+fn damaged_file(site: &Site) -> Verdict {
+    if !site.namespaced {
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
+    }
+    let context = site.context("job.ctx");
+    let job = site.start(site.command(site.program("fifo")))?;
+    site.wait_ready(&job)?;
+    site.checkpoint_and_kill(&[], &context, &job)?;
+    let fifo = site.work().join("fifo");
+    fs::remove_file(&fifo).attempt("remove the FIFO")?;
+    let whole = fs::read(&context).attempt("read the context file")?;
+    let mut damaged = whole.clone();
+    // The last pages are the trailer and the index; before them stand the pages of memory.
+    let at = damaged.len() - 4 * 4096;
+    damaged[at] ^= 1;
+    replace(&context, &damaged)?;
+    let ran = site.run(site.command(site.tool("cr_restart")).arg(&context))?;
+    if ran.end == End::Code(0) {
+        return Err(ran.as_failure("should have found the damage"));
+    }
+    ensure(!fifo.exists(), || "the failed restart left a FIFO".to_owned())?;
+    site.gone()?;
+    replace(&context, &whole)?;
+    let job = site.restart(&[], &context, &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+fn replace(path: &std::path::Path, bytes: &[u8]) -> Verdict {
+    fs::remove_file(path).and_then(|()| fs::write(path, bytes)).attempt("replace the context file")
+}
+
+/// A reader that does not read: the time limit ends the checkpoint, and the job goes on.
+fn stuck_reader(site: &Site) -> Verdict {
+    let job = start_crowd(site)?;
+    let tool = site.tool("cr_checkpoint");
+    let reader = "{ while [ ! -e enough ]; do sleep 0.1; done; cat >late; }";
+    let line = format!("{{ {} --time 1 -F 1 {}; echo $? >code; }} | {reader}", tool.display(), job.pid);
+    let (pipeline, _) = site.launch(site.command("sh").args(["-c", &line]))?;
+    let stuck = || observe::descendants().iter().any(|pid| !observe::is_untraced(*pid));
+    ensure(wait_until(site.patience, stuck), || "the checkpoint did not begin".to_owned())?;
+    undisturbed(site, &job)?;
+    fs::write(site.dir.join("enough"), "").attempt("tell the reader")?;
+    site.children.wait(pipeline, site.patience)?;
+    let code = fs::read_to_string(site.dir.join("code")).attempt("read the exit code")?;
+    ensure(code.trim() == "62", || format!("the exit code is {code} instead of that of ETIME"))?;
+    site.checkpoint(&[], &site.context("job.ctx"), job.pid)?;
+    site.go(&job, "continue")?;
+    site.passes(&job)
 }
 
 /// The checkpoint fails with words, leaves nothing, and the job passes.

@@ -9,6 +9,14 @@ __attribute__((noinline, aligned(4096))) static int far_function(int x)
     return x * 3 + 1;
 }
 
+static ssize_t slurp_exe(char *bytes)
+{
+    int fd = MUST(open("/proc/self/exe", O_RDONLY));
+    ssize_t n = MUST(read(fd, bytes, 4 * MIB));
+    close(fd);
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 1) {
@@ -21,9 +29,14 @@ int main(int argc, char **argv)
         execl("./copy", argv[0], "again", (char *)NULL);
         CHECK(0, "exec: %s", strerror(errno));
     }
+    static char before[4 * MIB], now[4 * MIB];
     MUST(unlink("copy"));
+    ssize_t n = slurp_exe(before);
 
     ready();
+
+    CHECK_EQUAL(slurp_exe(now), n);
+    CHECK(!memcmp(before, now, n), "/proc/self/exe has other contents");
 
     CHECK_EQUAL(far_function(argc), 7);
     CHECK_EQUAL(initialised[2], 4);

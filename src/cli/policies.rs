@@ -13,8 +13,10 @@ use serde_json::json;
 use super::exit;
 use super::flag::script::Scripting;
 use super::low::{CheckpointSaid, RestartSaid};
+use super::script::Forked;
 use crate::error::{At, Class, Failure, Stage, Subject};
 use crate::policy::command::{CommandPolicy, Commands};
+use crate::policy::lua::{Limits, LuaPolicy, Options};
 use crate::policy::rule::{FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
 use crate::policy::verdict::Ids;
@@ -49,11 +51,31 @@ pub fn commands(commands: &Commands) -> Stack {
     stack
 }
 
+/// Loads the scripts, if there are any. Relies on no thread having been started yet: they live in a fork of this process.
 fn add_scripts(stack: &mut Stack, said: &Scripting) -> Result<(), Failure> {
+    if !said.files.is_empty() {
+        stack.push(LuaPolicy::load(&options(said), &Forked).at(Stage::Request)?);
+    }
     if let Some(path) = &said.record {
         stack.record(recorder(path)?);
     }
     Ok(())
+}
+
+fn options(said: &Scripting) -> Options {
+    let default = Limits::default();
+    Options {
+        files: said.files.clone(),
+        args: said.args.clone(),
+        pure: said.pure,
+        dry_run: said.dry_run,
+        limits: Limits {
+            memory_bytes: said.memory.unwrap_or(default.memory_bytes),
+            call: said.timeout.unwrap_or(default.call),
+            frozen: said.frozen_timeout.unwrap_or(default.frozen),
+            ..default
+        },
+    }
 }
 
 /// Writes every event with its answer, a line each. A trace that cannot be written any more ends silently: it must not change what happens

@@ -21,7 +21,7 @@ use crate::engine::observe::{Message, RestartReport};
 use crate::engine::request::{RestartRequest, Source};
 use crate::error::{Class, Failure, Stage};
 use crate::policy::event::{ExitEvent, FailureEvent};
-use crate::policy::{Event, Stack, Verdict};
+use crate::policy::{Event, Name, Stack, Verdict};
 
 /// The program.
 pub fn program() -> Program<RestartSaid> {
@@ -238,6 +238,10 @@ impl Restart<'_, '_, '_> {
             return Ending::Status(status);
         }
         let Some(lead) = report.lead.filter(|_| !self.said.detach) else { return Ending::Status(0) };
+        if !self.policies.hears(Name::JobExit) {
+            // Scripts that have nothing to say any more need not live as long as the job.
+            self.policies = Stack::default();
+        }
         let ending = held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, self.reporter));
         self.ended(ending)
     }

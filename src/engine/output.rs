@@ -86,7 +86,7 @@ fn write_file(
     deadline: Deadline,
     observer: &mut dyn Observer,
 ) -> Result<Saved, Failure> {
-    let writer = Writer::begin(file, snapshot).at(Stage::Write)?;
+    let writer = Writer::begin_until(file, snapshot, deadline.instant()).at(Stage::Write)?;
     write(contents, &writer, deadline, observer)?;
     writer.finish().at(Stage::Write).map(|(saved, _)| saved)
 }

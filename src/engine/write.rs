@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::observe::Observer;
 use super::survey::{Contents, Source};
 use crate::error::{At, Failure, Stage};
-use crate::image::{BLOCK_PAGES, MAX_RUNS, Run, RunKind, Writer};
+use crate::image::{BLOCK_PAGES, ImageError, MAX_RUNS, Run, RunKind, Writer};
 use crate::resource::KindError;
 use crate::sys::{Errno, procvm};
 use crate::tracee::freeze::Deadline;
@@ -69,8 +69,17 @@ fn write_one(
     std::thread::scope(|scope| {
         let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(|| work(None))).collect();
         let own = work(Some(progress));
-        helpers.into_iter().fold(own, |result, helper| result.and(helper.join().expect("no writer panics")))
+        helpers.into_iter().fold(own, |result, helper| first_cause(result, helper.join().expect("no writer panics")))
     })
+}
+
+/// The failure of two that tells the reason: the others only say that the file is spoiled.
+fn first_cause(one: Result<(), Failure>, other: Result<(), Failure>) -> Result<(), Failure> {
+    let is_spoiled = |failure: &Failure| matches!(failure.cause.downcast_ref(), Some(ImageError::Spoiled));
+    match (one, other) {
+        (Err(one), Err(other)) => Err(if is_spoiled(&one) { other } else { one }),
+        (one, other) => one.and(other),
+    }
 }
 
 /// Cuts contents into pieces of at most one block.

@@ -124,6 +124,7 @@ fn check_area(snapshot: &Snapshot, area: &Area, place: impl Fn() -> String) -> R
     let is_aligned = |address: u64| address.is_multiple_of(page);
     that(is_aligned(area.start) && is_aligned(area.end), || format!("{} is not page aligned", place()))?;
     that((0..=7).contains(&area.prot), || format!("{} has protection {:#x}", place(), area.prot))?;
+    that(area.key < 16, || format!("{} has protection key {}", place(), area.key))?;
     let mut free = area.start;
     for (start, end) in &area.guards {
         let fits = free <= *start && start < end && *end <= area.end && is_aligned(*start) && is_aligned(*end);

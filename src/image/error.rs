@@ -77,6 +77,9 @@ pub enum ImageError {
     /// The writer was used after one of its writes had failed.
     #[error("cannot complete the context file: an earlier write failed")]
     Spoiled,
+    /// Nobody took what was written into a pipe, or not fast enough.
+    #[error("the time allowed for the checkpoint is over, and the reader of the context file has not taken all of it")]
+    TimeOver,
     /// The kernel refused.
     #[error("cannot {attempt}")]
     Io {
@@ -97,6 +100,7 @@ impl ImageError {
 impl Classified for ImageError {
     fn class(&self) -> Class {
         match self {
+            ImageError::TimeOver => Class::Temp,
             ImageError::Io { source, .. } => Class::of_errno(source.raw_os_error().unwrap_or(libc::EIO)),
             ImageError::NotAContextFile { .. }
             | ImageError::Version { .. }
@@ -121,6 +125,7 @@ impl Classified for ImageError {
             | ImageError::Encode { .. } => libc::EINVAL,
             ImageError::Architecture { .. } => CR_EBADARCH,
             ImageError::Truncated { .. } | ImageError::Damaged { .. } | ImageError::Spoiled => libc::EIO,
+            ImageError::TimeOver => libc::ETIME,
             ImageError::Io { source, .. } => source.raw_os_error().unwrap_or(libc::EIO),
         })
     }
@@ -132,6 +137,7 @@ impl Classified for ImageError {
             ImageError::Truncated { .. } | ImageError::Damaged { .. } => {
                 "copy it again from where it was written, or restart from an earlier context file"
             }
+            ImageError::TimeOver => "the job runs on unchanged; allow more with --time, or see to the reader of the pipe",
             ImageError::Io { source, .. } => match source.raw_os_error()? {
                 libc::ENOSPC | libc::EDQUOT => "make room, or write the context file elsewhere",
                 libc::EFBIG => "raise the limit on file size (ulimit -f), or write to another file system",
@@ -161,6 +167,7 @@ mod test {
             (ImageError::Architecture { found: "arm".into(), machine: "x86_64".into() }, Class::Perm, CR_EBADARCH),
             (ImageError::Truncated { what: "inside a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::Damaged { what: "a block", at: 1 }, Class::Perm, libc::EIO),
+            (ImageError::TimeOver, Class::Temp, libc::ETIME),
             (io(libc::ENOSPC), Class::Perm, libc::ENOSPC),
             (io(libc::EISDIR), Class::Env, libc::EISDIR),
             (io(libc::ENOMEM), Class::Temp, libc::ENOMEM),

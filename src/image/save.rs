@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFlags, PollTimeout};
@@ -54,10 +55,15 @@ impl Writer {
     /// Writes header and description. A regular file at its beginning gets positioned writes from several threads at a time, and
     /// loses whatever it held before; anything else (pipe, socket, device, append mode, a file further on) is written in order.
     pub fn begin(file: File, snapshot: &Snapshot) -> Result<Writer, ImageError> {
+        Writer::begin_until(file, snapshot, None)
+    }
+
+    /// Like [`Writer::begin`]; what has to wait for a reader fails with [`ImageError::TimeOver`] at the time `until`.
+    pub fn begin_until(file: File, snapshot: &Snapshot, until: Option<Instant>) -> Result<Writer, ImageError> {
         let (metadata_bytes, metadata_crc) = metadata::measure(snapshot)?;
         let header = Header::new(metadata_bytes, metadata_crc);
         let page = header.to_page();
-        let out = Out::new(file)?;
+        let out = Out::new(file, until)?;
         out.write(0, &page, &[])?;
         let mut at = PAGE_BYTES as u64;
         metadata::encode(snapshot, |piece| {
@@ -164,15 +170,19 @@ struct Out {
     file: File,
     /// Written by offset. Otherwise in order, and offsets only count.
     is_positioned: bool,
+    /// When to give up waiting for a reader; never for what has none.
+    until: Option<Instant>,
 }
 
+/// What a pipe takes without waiting when poll(2) says that it takes anything: it has a free page (pipe(7)).
+const PIPE_PAGE: usize = 4096;
+
 impl Out {
-    fn new(mut file: File) -> Result<Out, ImageError> {
+    fn new(mut file: File, until: Option<Instant>) -> Result<Out, ImageError> {
         let failed = |source| ImageError::Io { attempt: "look at the destination of the context file", source };
-        let is_positioned = file.metadata().map_err(failed)?.is_file()
-            && file.stream_position().map_err(failed)? == 0
-            && !appends(&file).map_err(failed)?;
-        Ok(Out { file, is_positioned })
+        let is_file = file.metadata().map_err(failed)?.is_file();
+        let is_positioned = is_file && file.stream_position().map_err(failed)? == 0 && !appends(&file).map_err(failed)?;
+        Ok(Out { file, is_positioned, until: until.filter(|_| !is_file) })
     }
 
     /// Writes two buffers one after the other, at offset `at` or next.
@@ -180,6 +190,9 @@ impl Out {
         let mut parts = &mut [IoSlice::new(first), IoSlice::new(second)][..];
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
+            if self.until.is_some() {
+                self.wait()?;
+            }
             match self.write_some(at, parts) {
                 Ok(0) => return Err(cannot_write(io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
@@ -188,7 +201,7 @@ impl Out {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    is_ready(&self.file, PollFlags::POLLOUT, PollTimeout::NONE)?;
+                    self.wait()?;
                 }
                 Err(error) => return Err(cannot_write(error)),
             }
@@ -196,7 +209,24 @@ impl Out {
         Ok(())
     }
 
+    /// Waits until more can be written, at most as long as we may.
+    fn wait(&self) -> Result<(), ImageError> {
+        let timeout = match self.until {
+            None => PollTimeout::NONE,
+            Some(until) => {
+                let left = until.saturating_duration_since(Instant::now()).as_millis();
+                PollTimeout::try_from(i32::try_from(left).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        if is_ready(&self.file, PollFlags::POLLOUT, timeout)? { Ok(()) } else { Err(ImageError::TimeOver) }
+    }
+
     fn write_some(&self, at: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.until.is_some() {
+            // The description may be shared with others, who have not asked for O_NONBLOCK.
+            let first = &parts[0];
+            return (&self.file).write(&first[..first.len().min(PIPE_PAGE)]);
+        }
         if !self.is_positioned {
             return (&self.file).write_vectored(parts);
         }

@@ -203,6 +203,9 @@ pub struct Memory {
     /// Flags of mlockall(2) for areas to come (MCL_FUTURE, MCL_ONFAULT); 0: they are not locked.
     #[serde(default)]
     pub lock_future: i32,
+    /// Memory protection keys that are taken, bit `n` for key `n` (pkeys(7)); 0 without any.
+    #[serde(default)]
+    pub keys: u16,
 }
 
 /// The fields of `struct prctl_mm_map` (`PR_SET_MM_MAP`, prctl(2)); addresses.
@@ -245,6 +248,9 @@ pub struct Area {
     /// Guard regions inside it (MADV_GUARD_INSTALL), as pairs of addresses.
     #[serde(default)]
     pub guards: Vec<(u64, u64)>,
+    /// Memory protection key (pkeys(7)); 0 is everybody's.
+    #[serde(default)]
+    pub key: u8,
 }
 
 impl Area {

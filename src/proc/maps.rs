@@ -97,13 +97,6 @@ impl MapEntry {
         lines(text).map(|(line, text)| MapEntry::parse_line(line, text)).collect()
     }
 
-    /// Whether it has a protection key that the program asked for: the kernel gives one of its own to areas that may only
-    /// be executed.
-    pub fn has_own_key(&self) -> bool {
-        let only_execute = self.perms.execute && !self.perms.read && !self.perms.write;
-        self.protection_key != 0 && !only_execute
-    }
-
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         self.end - self.start

@@ -80,11 +80,6 @@ pub trait FileKind: Sync + 'static {
     /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
 
-    /// Objects that must exist before this one.
-    fn needs(&self, _state: &Self::State) -> Vec<ObjectId> {
-        Vec::new()
-    }
-
     /// Everything that can be known to be wrong before anything is made. All complaints are reported together.
     fn plan(&self, _state: &Self::State, _object: (ObjectId, &Object), _cx: &mut Plan<'_>) -> Result<(), KindError> {
         Ok(())
@@ -193,7 +188,6 @@ pub trait AnyFileKind: Sync {
     fn claims(&self, probe: &Probe<'_>) -> bool;
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
-    fn needs(&self, record: &Record) -> Result<Vec<ObjectId>, KindError>;
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
@@ -216,9 +210,6 @@ impl<K: FileKind> AnyFileKind for K {
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError> {
         let state = FileKind::capture(self, probes, cx)?;
         Ok(Record::encode(K::TAG, &state)?)
-    }
-    fn needs(&self, record: &Record) -> Result<Vec<ObjectId>, KindError> {
-        Ok(FileKind::needs(self, &record.decode(K::TAG)?))
     }
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         FileKind::plan(self, &object.1.record.decode(K::TAG)?, object, cx)

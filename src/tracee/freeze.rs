@@ -20,6 +20,11 @@ impl Deadline {
         Deadline(limit.map(|limit| Instant::now() + limit))
     }
 
+    /// The moment it comes, for those who can wait no longer than that.
+    pub fn instant(self) -> Option<Instant> {
+        self.0
+    }
+
     /// Fails once the time is over.
     pub fn check(self) -> Result<(), TraceeError> {
         match self.0 {
@@ -194,6 +199,10 @@ fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
         Err(Errno::EPERM) if Status::of(tid).is_none_or(|status| status.dead) => Ok(Seized::Dead),
         // Seized by an earlier pass in which it did not stop in time: it waits in vfork.
         Err(Errno::EPERM) if status.tracer == std::process::id().cast_signed() => Ok(Seized::Yes),
+        // What may be attached to has memory that may be opened: only to suspend the filters was refused.
+        Err(Errno::EPERM) if status.seccomp && status.tracer == 0 && std::fs::File::open(format!("/proc/{tid}/mem")).is_ok() => {
+            Err(TraceeError::Filtered { pid })
+        }
         Err(Errno::EPERM) => Err(TraceeError::Denied { pid, tracer: status.tracer }),
         Err(errno) => Err(TraceeError::request("stop", tid, errno)),
     }

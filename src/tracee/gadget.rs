@@ -119,10 +119,7 @@ pub(super) fn bare_call(
     if let Some(net) = &gadget.net {
         registers.rsp = net.frame;
     }
-    // Registers first: from then on a task left alone comes back by itself, with its own mask.
-    let tid = task.tid;
-    ptrace::set_registers(tid, &registers).map_err(|errno| TraceeError::request("set the registers", tid, errno))?;
-    ptrace::set_signal_mask(tid, u64::MAX).map_err(|errno| TraceeError::request("block the signals", tid, errno))?;
+    task.borrow(&registers, u64::MAX)?;
     let result = step(task);
     task.settle()?;
     let value = result?.cast_signed();

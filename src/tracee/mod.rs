@@ -29,6 +29,9 @@ pub enum TraceeError {
     /// Attaching was refused.
     #[error("cannot attach to process {pid}: {}", if *.tracer == 0 { "permission denied".into() } else { format!("process {tracer} traces it") })]
     Denied { pid: i32, tracer: i32 },
+    /// It may be attached to, but nothing may be asked of it: its filters could kill it for the calls of a batch.
+    #[error("process {pid} runs under seccomp filters, which we may not suspend")]
+    Filtered { pid: i32 },
     /// A request to the kernel about the task failed.
     #[error("cannot {attempt} of task {tid}")]
     Request { attempt: &'static str, tid: i32, source: Errno },
@@ -76,7 +79,7 @@ impl Classified for TraceeError {
             | TraceeError::Forking
             | TraceeError::Unstoppable { .. }
             | TraceeError::TimeOver => Class::Temp,
-            TraceeError::Denied { .. } => Class::Env,
+            TraceeError::Denied { .. } | TraceeError::Filtered { .. } => Class::Env,
             TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
                 Class::of_errno(*source as i32)
             }
@@ -87,7 +90,7 @@ impl Classified for TraceeError {
     fn errno(&self) -> Option<i32> {
         match self {
             TraceeError::Gone { .. } => Some(libc::ESRCH),
-            TraceeError::Denied { .. } => Some(libc::EPERM),
+            TraceeError::Denied { .. } | TraceeError::Filtered { .. } => Some(libc::EPERM),
             TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
                 Some(*source as i32)
             }
@@ -107,7 +110,7 @@ impl Classified for TraceeError {
             | TraceeError::Memory { tid, .. }
             | TraceeError::Unstoppable { tid }
             | TraceeError::Compat { tid } => Subject::pid(*tid),
-            TraceeError::Denied { pid, .. } | TraceeError::Vfork { pid } => Subject::pid(*pid),
+            TraceeError::Denied { pid, .. } | TraceeError::Filtered { pid } | TraceeError::Vfork { pid } => Subject::pid(*pid),
             TraceeError::Forking | TraceeError::TimeOver => Subject::default(),
         }
     }
@@ -118,6 +121,9 @@ impl Classified for TraceeError {
                 Some("run as the owner of the job, or as root; a process that is not dumpable needs CAP_SYS_PTRACE".into())
             }
             TraceeError::Denied { .. } => Some("end the debugger, or use --ptraced-skip".into()),
+            TraceeError::Filtered { .. } => {
+                Some("make the checkpoint as root, with CAP_SYS_ADMIN, and outside of any container that has filters itself".into())
+            }
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
             TraceeError::Compat { .. } => Some("only 64-bit programs can be checkpointed".into()),

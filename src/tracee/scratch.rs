@@ -162,9 +162,7 @@ impl Run {
         self.place.rows_end = self.place.rows + rows.len() as u64;
         let registers = arch::loop_registers(task.registers(), &self.place);
         let quiet = !(1u64 << (self.place.signal - 1));
-        // Registers first: from then on a task left alone comes back by itself, with its own mask.
-        ptrace::set_registers(task.tid, &registers).map_err(|e| TraceeError::request("set the registers", task.tid, e))?;
-        ptrace::set_signal_mask(task.tid, quiet).map_err(|e| TraceeError::request("block the signals", task.tid, e))?;
+        task.borrow(&registers, quiet)?;
         ptrace::cont(task.tid, 0).map_err(|e| TraceeError::request("continue", task.tid, e))
     }
 

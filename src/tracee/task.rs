@@ -7,6 +7,7 @@
 use libc::user_regs_struct;
 
 use super::{TraceeError, arch};
+use crate::sys::ptrace::SyscallUserDispatch;
 use crate::sys::{Errno, process, ptrace};
 
 /// What happens to a task when its tracer is done with it, or dies.
@@ -35,6 +36,8 @@ pub struct Stopped {
     mask: u64,
     /// A signal that came in our way and has to be pending again when the task goes on.
     held: Option<[u8; 128]>,
+    /// Its syscall user dispatch if that is on: off while a batch runs, whose calls would become signals.
+    dispatch: Option<SyscallUserDispatch>,
     ending: Ending,
     released: bool,
 }
@@ -44,8 +47,21 @@ impl Stopped {
     pub(super) fn new(pid: i32, tid: i32, ending: Ending) -> Result<Stopped, TraceeError> {
         let registers = ptrace::registers(tid).map_err(|e| TraceeError::request("read the registers", tid, e))?;
         let mask = ptrace::signal_mask(tid).map_err(|e| TraceeError::request("read the signal mask", tid, e))?;
-        let mut stopped =
-            Stopped { pid, tid, inner_pid: pid, inner_tid: tid, group_stop: None, registers, mask, held: None, ending, released: false };
+        // Before Linux 6.4 the setting is not shown.
+        let dispatch = ptrace::syscall_user_dispatch(tid).ok().filter(|dispatch| dispatch.mode != 0);
+        let mut stopped = Stopped {
+            pid,
+            tid,
+            inner_pid: pid,
+            inner_tid: tid,
+            group_stop: None,
+            registers,
+            mask,
+            held: None,
+            dispatch,
+            ending,
+            released: false,
+        };
         if ending == Ending::Release {
             if !arch::is_64_bit(&registers) {
                 return Err(TraceeError::Compat { tid });
@@ -78,14 +94,32 @@ impl Stopped {
         self.settle()
     }
 
+    fn set_dispatch(&self, dispatch: &SyscallUserDispatch) -> Result<(), TraceeError> {
+        let failed = |errno| TraceeError::request("set the syscall user dispatch", self.tid, errno);
+        ptrace::set_syscall_user_dispatch(self.tid, dispatch).map_err(failed)
+    }
+
     /// What drops do from now on: a finished stub becomes a live task.
     pub fn set_ending(&mut self, ending: Ending) {
         self.ending = ending;
     }
 
-    /// Puts the task's own mask and registers back. In this order: as long as the registers are those of a call, a task left alone
-    /// comes back by itself.
+    /// Gives it the registers for calls of ours, and blocks `mask`. Registers first: from then on a task left alone comes back by itself,
+    /// with its own mask. Ends with [`Stopped::settle`].
+    pub(super) fn borrow(&self, registers: &user_regs_struct, mask: u64) -> Result<(), TraceeError> {
+        if self.dispatch.is_some() {
+            self.set_dispatch(&SyscallUserDispatch::default())?;
+        }
+        ptrace::set_registers(self.tid, registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
+        ptrace::set_signal_mask(self.tid, mask).map_err(|e| TraceeError::request("block the signals", self.tid, e))
+    }
+
+    /// Puts the task's own dispatch, mask and registers back. Registers last: as long as they are those of a call, a task left alone comes
+    /// back by itself.
     pub(super) fn settle(&self) -> Result<(), TraceeError> {
+        if let Some(dispatch) = &self.dispatch {
+            self.set_dispatch(dispatch)?;
+        }
         ptrace::set_signal_mask(self.tid, self.mask).map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
         ptrace::set_registers(self.tid, &self.registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))
     }

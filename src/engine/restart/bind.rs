@@ -13,8 +13,10 @@ use crate::engine::note::Notes;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{DescriptionId, Record, Snapshot, Thread};
 use crate::resource::file::{lock, owner};
+use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
 use crate::resource::{Bind, KindError, Step, file_kind, task_kind};
+use crate::sys::Errno;
 use crate::tracee::{Batch, Row, Stopped, arch, stub};
 
 /// Puts everything into place. Every task is what it was, and stopped.
@@ -75,9 +77,9 @@ impl Binder<'_> {
         }
         self.process_records(index, pid, all, &mut batch)?;
         let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
-        if exe.is_some_and(|row| answers.value(row).is_err()) {
-            let text = "/proc/PID/exe shows the restarter, because setting it needs CAP_CHECKPOINT_RESTORE";
-            self.notes.warn(Subject::pid(saved.pid), text);
+        if let Some(Err(errno)) = exe.map(|row| answers.value(row)) {
+            let reason = if errno == Errno::EPERM { "setting it needs CAP_CHECKPOINT_RESTORE" } else { errno.desc() };
+            self.notes.warn(Subject::pid(saved.pid), format!("/proc/PID/exe shows the restarter: {reason}"));
         }
         Ok(())
     }
@@ -85,9 +87,12 @@ impl Binder<'_> {
     fn memory(&self, index: usize, special: &[(String, u64, u64)], batch: &mut Batch) -> Option<Row> {
         let id = self.snapshot.processes[index].memory.expect("a live process has memory");
         let memory = &self.snapshot.memories[id as usize];
+        let keys = Keys::of(memory);
+        keys.iter().for_each(|keys| keys.before_protection(batch));
         for area in memory.areas.iter().filter(|area| !matches!(area.backing, crate::image::Backing::Special(_))) {
             area::protect(area, !area.shared, batch);
         }
+        keys.iter().for_each(|keys| keys.after_protection(&memory.areas, batch));
         for (id, address) in &self.plan.parked {
             let bytes = self.snapshot.objects[*id as usize].content_bytes;
             batch.call("unmap memory", libc::SYS_munmap, [(*address).into(), bytes.next_multiple_of(4096).into()]);

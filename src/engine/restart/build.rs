@@ -17,7 +17,7 @@ use crate::resource::memory::shared;
 use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
 use crate::sys::{descriptor, process};
 
-/// Everything the stubs will inherit.
+/// Everything the stubs will inherit. Dropping it removes the files that were made by name, until the job needs them.
 pub struct Objects {
     /// Made objects, by position; parked shared memory has none.
     pub built: Vec<Built>,
@@ -29,6 +29,8 @@ pub struct Objects {
     own: HashSet<RawFd>,
     /// Our controlling terminal, if anything needs it.
     terminal: Option<OwnedFd>,
+    /// Whether the job runs: its files stay.
+    is_kept: bool,
 }
 
 /// Makes every object and opens every description.
@@ -36,7 +38,7 @@ pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Obje
     let own = inherited_descriptors();
     let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
     check_limit(snapshot, limit).at(Stage::Plan)?;
-    let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None };
+    let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None, is_kept: false };
     for (id, object) in (0..).zip(&snapshot.objects) {
         let made =
             make(snapshot, plan, (id, object), notes).at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
@@ -160,6 +162,19 @@ impl Objects {
         Ok(())
     }
 
+    /// The job runs and needs its files.
+    pub fn keep(mut self) {
+        self.is_kept = true;
+    }
+
+    /// Closes our writable descriptors of programs that came with the context file, once they are complete, and returns their numbers: the
+    /// kernel takes no file as `/proc/PID/exe` that anybody has open for writing, and the first stub has them open, too.
+    pub fn close_programs(&mut self, snapshot: &Snapshot) -> Vec<RawFd> {
+        let programs: HashSet<ObjectId> = snapshot.memories.iter().filter_map(|memory| memory.exe).collect();
+        let close = |id: ObjectId| self.built[id as usize].descriptors.drain(..).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
+        programs.into_iter().flat_map(close).collect()
+    }
+
     /// The descriptor number in the restarter, and so in every stub, that stands for a descriptor of the job. `None`: it stays closed.
     pub fn source(&self, descriptor: &Descriptor) -> Result<Option<RawFd>, PlanError> {
         let fd = descriptor.fd;
@@ -181,6 +196,16 @@ impl Objects {
     }
 }
 
+impl Drop for Objects {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let made = self.built.iter().flat_map(|built| &built.made);
+            // Somebody else may have removed it, which is as good.
+            made.for_each(|path| drop(std::fs::remove_file(path)));
+        }
+    }
+}
+
 /// Whether an area needs its file open for writing: it is shared and may be made writable.
 pub fn writes(area: &crate::image::Area) -> bool {
     area.shared && area.has("mw")
@@ -198,4 +223,26 @@ fn check_limit(snapshot: &Snapshot, limit: u64) -> Result<(), PlanError> {
     let made = snapshot.descriptions.len() + 64;
     let needed = (u64::try_from(highest).unwrap_or(0) + 1).max(made as u64);
     if needed <= limit { Ok(()) } else { Err(PlanError::Descriptors { needed, limit }) }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn what_was_made_by_name_goes_unless_the_job_runs() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        for is_kept in [false, true] {
+            std::fs::write(&path, "").unwrap();
+            let built = vec![Built { made: vec![path.clone()], ..Built::default() }];
+            let objects = Objects { built, opened: vec![], mapped: HashMap::new(), own: HashSet::new(), terminal: None, is_kept: false };
+            if is_kept {
+                objects.keep()
+            } else {
+                drop(objects)
+            }
+            assert_eq!(path.exists(), is_kept);
+        }
+    }
 }

@@ -117,11 +117,11 @@ fn run(
     }
 
     observer.stage(Stage::Build);
-    let built = build::build(snapshot, &plan, notes)?;
+    let mut built = build::build(snapshot, &plan, notes)?;
 
     observer.stage(Stage::Raise);
     let mut fill = fill::Fill::new(snapshot, &mut pages, observer);
-    let mut job = raise::raise(snapshot, &plan, &built, &mut fill, notes)?;
+    let mut job = raise::raise(snapshot, &plan, &mut built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 
     observer.stage(Stage::Bind);
@@ -141,7 +141,10 @@ fn run(
     }
     let committed = build::commit(snapshot, &plan, &built, notes)?;
     match release(job, &snapshot.processes, request.signal) {
-        Ok(()) => committed.keep(notes),
+        Ok(()) => {
+            built.keep();
+            committed.keep(notes);
+        }
         Err(failure) => {
             committed.undo(notes);
             return Err(failure);

@@ -66,7 +66,7 @@ impl Job {
 }
 
 /// Makes all processes and threads, with their memory filled. Nobody runs yet.
-pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
+pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
     let filtered = snapshot
         .processes
         .iter()
@@ -77,6 +77,7 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fil
     park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
     settle(snapshot, plan, objects, notes)?;
+    close_in_stub(&objects.close_programs(snapshot), &mut seed, &scratch).at(Stage::Raise)?;
     let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
     for (index, saved) in snapshot.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
@@ -94,6 +95,15 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &Objects, fill: &mut Fil
     let processes = raising.processes;
     end_first_stub(seed).at(Stage::Raise)?;
     Ok(Job { processes, scratch })
+}
+
+/// Closes descriptors of the first stub.
+fn close_in_stub(descriptors: &[i32], seed: &mut Stopped, scratch: &Scratch) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    for fd in descriptors {
+        batch.call("close a descriptor", libc::SYS_close, [(*fd).into()]);
+    }
+    scratch.run(seed, &batch).map(drop)
 }
 
 /// Whether this process is the first of those that share its address space: it maps and fills it.

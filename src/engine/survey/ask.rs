@@ -6,7 +6,7 @@ use super::Seen;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Record, Snapshot, Thread};
 use crate::proc::ProcError;
-use crate::resource::memory::fields;
+use crate::resource::memory::{fields, key};
 use crate::resource::{AnyTaskKind, KindError, Later, PROCESS_KINDS, THREAD_KINDS, TaskProbe};
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 use crate::tracee::{Answers, Batch, Row, Scratch, Stopped, TraceeError, arch};
@@ -26,6 +26,7 @@ pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Resul
             let memory = &mut snapshot.memories[memory as usize];
             memory.fields = fields::of(&one.stat, asked.brk);
             memory.lock_future = asked.lock_future;
+            memory.keys = asked.keys;
         }
     }
     Ok(())
@@ -36,6 +37,7 @@ struct Asked {
     threads: Vec<Thread>,
     brk: u64,
     lock_future: i32,
+    keys: u16,
 }
 
 fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
@@ -53,9 +55,11 @@ fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Re
     let leader = &mut process.threads[0];
     let later = questions(PROCESS_KINDS, &probe(one, leader.tid, leader.mask(), &one.status), &mut batch)?;
     let brk: Row = fields::ask_break(&mut batch);
+    let keys = key::ask(&mut batch);
     let answers = scratch.run(leader, &batch)?;
     let records = answered(later, &answers)?;
     let brk = fields::read_break(&answers, brk);
+    let keys = key::read(&answers, &keys);
     let mut threads = Vec::with_capacity(process.threads.len() + 1);
     if process.leader_dead {
         threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
@@ -63,7 +67,7 @@ fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Re
     for wave in process.threads.chunks_mut(MOST_SLOTS) {
         threads.extend(ask_wave(scratch, one, wave)?);
     }
-    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)? })
+    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)?, keys })
 }
 
 /// Whether memory to come is locked (mlockall(2), MCL_FUTURE): the kernel shows it nowhere, but the scratch has just been mapped.

@@ -123,12 +123,6 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
-    if maps.iter().any(MapEntry::has_own_key) {
-        return Err(KindError::Unsupported {
-            what: format!("process {}, which uses memory protection keys,", process.pid),
-            remedy: "wait until it has freed them".into(),
-        });
-    }
     let pidfd = match (zombie, dir.pid() == process.pid) {
         (true, _) => None,
         (false, true) => process::pidfd_open(process.pid).ok(),

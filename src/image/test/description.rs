@@ -62,6 +62,7 @@ fn areas_are_ordered_and_aligned() {
     assert_eq!(area(|a| a.end += 1), "the area 400000-800001 of memory 1 is not page aligned");
     assert_eq!(area(|a| a.page_bytes = 5000), "the area 400000-800000 of memory 1 has pages of 5000 bytes");
     assert_eq!(area(|a| a.prot = 8), "the area 400000-800000 of memory 1 has protection 0x8");
+    assert_eq!(area(|a| a.key = 16), "the area 400000-800000 of memory 1 has protection key 16");
     let guard = "the area 400000-800000 of memory 1 has a guard region";
     assert_eq!(area(|a| a.guards[0].1 = 0x90_0000), format!("{guard} 401000-900000"));
     assert_eq!(area(|a| a.guards.push((0x40_1000, 0x40_3000))), format!("{guard} 401000-403000"));

@@ -82,6 +82,7 @@ fn memory(parent: Option<MmId>) -> Memory {
         page_bytes: 4096,
         name: None,
         guards: vec![],
+        key: 0,
     };
     Memory {
         parent,
@@ -94,6 +95,7 @@ fn memory(parent: Option<MmId>) -> Memory {
         auxv: vec![0; 32],
         exe: Some(1),
         lock_future: 0,
+        keys: 0,
     }
 }
 

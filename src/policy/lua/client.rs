@@ -78,6 +78,7 @@ impl LuaPolicy {
         let launched = launcher.launch(options);
         let Launched { stream, process } = launched.map_err(|error| PolicyError {
             class: Class::Env,
+            code: error.raw_os_error().unwrap_or(libc::EIO),
             message: format!("cannot start the process for hook scripts: {error}"),
             log: Vec::new(),
             remedy: None,

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use super::key;
 use crate::image::{Area, Backing};
 use crate::proc::{MapEntry, MapName};
 use crate::resource::KindError;
@@ -54,6 +55,7 @@ fn area(pid: i32, entry: &MapEntry) -> Result<(Area, Mapped), KindError> {
         page_bytes: entry.page_bytes,
         name,
         guards: Vec::new(),
+        key: entry.protection_key,
     };
     Ok((area, mapped))
 }
@@ -135,6 +137,8 @@ pub fn map(area: &Area, from: From, batch: &mut Batch) {
     let prot = match from {
         From::Nothing => area.prot | libc::PROT_WRITE,
         From::Descriptor(_) if !area.shared => area.prot | libc::PROT_WRITE,
+        // The kernel gives memory that may only be executed a protection key, for which it is too early.
+        From::Descriptor(_) | From::Parked(_) if key::executes_only(area) => libc::PROT_READ | libc::PROT_EXEC,
         From::Descriptor(_) | From::Parked(_) => area.prot,
     };
     let Backing::Object { offset, .. } = area.backing else {
@@ -218,7 +222,7 @@ pub fn protect(area: &Area, writable_now: bool, batch: &mut Batch) {
         let flags = if area.has("lf") { MLOCK_ONFAULT } else { 0 };
         batch.call("lock memory", libc::SYS_mlock2, [range[0], range[1], flags.into()]);
     }
-    if writable_now && area.prot & libc::PROT_WRITE == 0 {
+    if writable_now && area.prot & libc::PROT_WRITE == 0 || key::executes_only(area) {
         batch.call("protect memory", libc::SYS_mprotect, [range[0], range[1], area.prot.into()]);
     }
 }

@@ -4,6 +4,7 @@
 
 pub mod area;
 pub mod fields;
+pub mod key;
 pub mod pages;
 pub mod shared;
 pub mod special;
