@@ -18,6 +18,7 @@ mod prepare;
 mod real;
 mod runner;
 mod sandbox;
+mod scripts;
 mod site;
 mod table;
 mod terminals;

@@ -166,6 +166,7 @@ pub const ROWS: &[Row] = &[
     row("alternate_stack"),
     row("anonymous"),
     row("append"),
+    row("area_action"),
     row("area_name"),
     row("async"),
     row("auxv"),

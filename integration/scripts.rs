@@ -1,0 +1,447 @@
+//! Hook scripts on real jobs: every event at its place, what answers do, and what bad scripts do not do.
+//!
+//! Each scene writes its scripts itself, as an administrator would. Relies on the test programs `file_action` and `area_action` and on the
+//! built programs. Leaves the language itself, its limits and the table `cr` to the tests of the library.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::case::{Case, Scene};
+use crate::children::{End, wait_until};
+use crate::job::Job;
+use crate::observe;
+use crate::site::{Ran, Site};
+use crate::verdict::{Attempt, Verdict, ensure, skipped};
+
+/// Every promise.
+pub fn cases() -> Vec<Case> {
+    let scenes: &[(&str, Scene)] = &[
+        ("events", events),
+        ("precedence", precedence),
+        ("path", path),
+        ("skip", skip),
+        ("refuse", refuse),
+        ("omit-all", omit_all),
+        ("area", area),
+        ("afterwards", afterwards),
+        ("state", state),
+        ("relocate", relocate),
+        ("retry", retry),
+        ("statuses", statuses),
+        ("commands-beside", commands_beside),
+        ("pre-resume", pre_resume),
+        ("bad", bad),
+        ("runaway", runaway),
+        ("record", record),
+    ];
+    scenes.iter().map(|(journey, scene)| Case::new("script", journey, *scene)).collect()
+}
+
+fn script(site: &Site, name: &str, text: &str) -> Verdict<String> {
+    let path = site.context(name);
+    fs::write(&path, format!("local cr = require \"cr\"\n{text}")).attempt("write a script")?;
+    Ok(path.display().to_string())
+}
+
+fn start(site: &Site, program: &str) -> Verdict<Job> {
+    if !site.namespaced {
+        return Err(skipped("needs its own pids"));
+    }
+    let job = site.start(site.command(site.program(program)))?;
+    site.wait_ready(&job)?;
+    Ok(job)
+}
+
+fn context(site: &Site) -> PathBuf {
+    site.context("job.ctx")
+}
+
+/// `cr_restart OPTIONS CONTEXT`, run to its end.
+fn restart_ends(site: &Site, options: &[&str]) -> Verdict<Ran> {
+    let mut command = site.command(site.tool("cr_restart"));
+    site.run(command.args(options).arg(context(site)))
+}
+
+fn says(text: &str, words: &str) -> Verdict {
+    ensure(text.contains(words), || format!("does not say {words:?}:\n{text}"))
+}
+
+fn runs_on(site: &Site, job: &Job) -> Verdict {
+    site.go(job, "continue")?;
+    site.passes(job)
+}
+
+/// Lines of a log in the order in which they must come.
+fn in_order(text: &str, words: &[&str]) -> Verdict {
+    let mut rest = text;
+    for word in words {
+        let at = rest.find(word);
+        ensure(at.is_some(), || format!("{word} is missing, or too early:\n{text}"))?;
+        rest = &rest[at.unwrap_or(0) + word.len()..];
+    }
+    Ok(())
+}
+
+const EVERY: &str = r#"
+for _, name in ipairs { "pre-checkpoint", "frozen", "process", "post-checkpoint", "checkpoint-failed", "pre-restart", "pre-resume",
+                        "on-success", "fail-args", "fail-temp", "fail-env", "fail-perm", "job-exit" } do
+  cr.on(name, function() print("event " .. name) end)
+end
+cr.on("file-disposition", { path = "**/log" }, function(file) print("event file-disposition " .. file.side) end)
+cr.on("object-disposition", { kind = "device" }, function(object) print("event object-disposition " .. object.side) end)
+cr.on("area-disposition", { name = "[stack]" }, function() print("event area-disposition") end)
+"#;
+
+/// Every event comes, when the table says, with the job in the state that it says.
+fn events(site: &Site) -> Verdict {
+    let every = script(site, "every.lua", EVERY)?;
+    let job = start(site, "file_action")?;
+    let said = site.try_checkpoint(&["--hook", &every, "--kill"], &context(site), job.pid)?.succeeded()?.stderr;
+    in_order(
+        &said,
+        &[
+            "pre-checkpoint",
+            "frozen",
+            "process",
+            "event object-disposition checkpoint",
+            "event file-disposition checkpoint",
+            "area-disposition",
+            "post-checkpoint",
+        ],
+    )?;
+    site.children.wait(job.waited, site.patience)?;
+    let mut command = site.command(site.tool("cr_restart"));
+    let (tool, base) = site.launch(command.args(["--hook", &every]).arg(context(site)))?;
+    ensure(wait_until(site.patience, || observe::image(job.pid).is_some_and(|image| image.ends_with("file_action"))), || {
+        "the job did not come back".to_owned()
+    })?;
+    let job = Job { waited: tool, ..job };
+    site.go(&job, "restart")?;
+    site.passes(&job)?;
+    let said = fs::read_to_string(base.with_extension("stderr")).attempt("read what cr_restart said")?;
+    let order = ["pre-restart", "event file-disposition restart", "pre-resume", "on-success", "job-exit"];
+    in_order(&said, &order)?;
+    let failed = restart_ends(site, &["--hook", &every, "--relocate", "/=/nowhere", "--no-such-flag"])?;
+    says(&failed.stderr, "event fail-args")?;
+    let failed = site.try_checkpoint(&["--hook", &every, "--file", "**/log=fail"], &context(site), nix::unistd::getpid())?;
+    says(&failed.stderr, "event checkpoint-failed")
+}
+
+/// Flags before scripts, scripts in order, the first answer of a script, STOP.
+fn precedence(site: &Site) -> Verdict {
+    let first = script(
+        site,
+        "first.lua",
+        r#"
+cr.on("file-disposition", { path = "**/map" }, function() return cr.STOP end)
+cr.on("file-disposition", { path = "**/map" }, function() return "substitute" end)
+cr.on("file-disposition", { path = "**/{result,data}" }, function() return nil end)
+cr.on("file-disposition", { path = "**/{result,log}" }, function() return "substitute" end)
+"#,
+    )?;
+    let second = script(site, "second.lua", r#"cr.on("file-disposition", { path = "/**" }, function() return "append" end)"#)?;
+    let job = start(site, "file_action")?;
+    let mut command = site.command(site.tool("cr_checkpoint"));
+    command.args(["--dry-run", "--hook", &first, "--hook", &second, "--file", "**/log=ignore"]).arg(job.pid.to_string());
+    let said = site.run(&mut command)?.succeeded()?.stdout;
+    for (file, decision, by) in [
+        ("/log", "ignore", "--file **/log=ignore"),
+        ("/result", "substitute", "first.lua:6"),
+        ("/data", "append", "second.lua:2"),
+        ("/map", "merge", "default"),
+    ] {
+        let is_it = |line: &str| line.starts_with(decision) && line.contains(by) && line.trim_end().ends_with(file);
+        ensure(said.lines().any(is_it), || format!("{file}: no {decision} by {by}:\n{said}"))?;
+    }
+    runs_on(site, &job)
+}
+
+/// A file may be somewhere else, alone.
+fn path(site: &Site) -> Verdict {
+    let job = start(site, "file_action")?;
+    site.checkpoint_and_kill(&[], &context(site), &job)?;
+    let work = site.work();
+    fs::rename(work.join("log"), site.context("moved.log")).attempt("move the log")?;
+    let moved = site.context("moved.log").display().to_string();
+    let text =
+        format!(r#"cr.on("file-disposition", {{ path = "**/log" }}, function() return {{ action = "append", path = "{moved}" }} end)"#);
+    let hook = script(site, "path.lua", &text)?;
+    let job = site.restart(&["--hook", &hook], &context(site), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)?;
+    let log = fs::read_to_string(&moved).attempt("read the moved log")?;
+    ensure(log == "before\nafter\n", || format!("the moved log holds {log:?}"))
+}
+
+/// "skip" is a success without a file.
+fn skip(site: &Site) -> Verdict {
+    let hook = script(site, "skip.lua", r#"cr.on("pre-checkpoint", function(job) if #job.processes < 5 then return "skip" end end)"#)?;
+    let job = start(site, "file_action")?;
+    site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?.succeeded()?;
+    ensure(!context(site).exists(), || "a context file was written".to_owned())?;
+    runs_on(site, &job)
+}
+
+/// cr.fail stops a checkpoint wherever it stands; the job runs on and nothing is left.
+fn refuse(site: &Site) -> Verdict {
+    let job = start(site, "file_action")?;
+    for event in ["pre-checkpoint", "frozen", "process", "file-disposition", "object-disposition", "area-disposition"] {
+        let text = format!(r#"cr.on("{event}", function() cr.fail("env", "not on this machine") end)"#);
+        let hook = script(site, "refuse.lua", &text)?;
+        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
+        ensure(ran.end == End::Code(125), || format!("{event}: {}: {}", ran.end, ran.stderr))?;
+        says(&ran.stderr, "refuse.lua:2)")?;
+        says(&ran.stderr, "class env")?;
+        ensure(!context(site).exists(), || format!("{event}: a context file was left"))?;
+    }
+    site.no_residue()?;
+    runs_on(site, &job)
+}
+
+/// A job without processes is refused.
+fn omit_all(site: &Site) -> Verdict {
+    let hook = script(site, "omit.lua", r#"cr.on("process", function() return "omit" end)"#)?;
+    let job = start(site, "file_action")?;
+    let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?;
+    ensure(ran.end != End::Code(0), || "a job of nobody was saved".to_owned())?;
+    says(&ran.stderr, "every process is omitted")?;
+    runs_on(site, &job)
+}
+
+/// The contents of an area can be left out; it is zeros then.
+fn area(site: &Site) -> Verdict {
+    for (answer, state) in [("save", "kept"), ("skip", "zeros")] {
+        let text = format!(r#"cr.on("area-disposition", {{ bytes = 262144 }}, function(area) return "{answer}" end)"#);
+        let hook = script(site, "area.lua", &text)?;
+        let job = start(site, "area_action")?;
+        site.checkpoint_and_kill(&["--hook", &hook], &context(site), &job)?;
+        let job = site.restart(&[], &context(site), &job)?;
+        site.go(&job, "restart")?;
+        site.passes(&job)?;
+        let found = fs::read_to_string(site.work().join("state")).attempt("read the state of the area")?;
+        ensure(found == state, || format!("{answer}: the area is {found}"))?;
+        for name in ["go", "out"] {
+            fs::remove_file(site.work().join(name)).attempt("begin again")?;
+        }
+        fs::remove_file(context(site)).attempt("remove the context file")?;
+    }
+    Ok(())
+}
+
+/// A script may stop or kill the job when its file is complete; a signal of the command line counts more.
+fn afterwards(site: &Site) -> Verdict {
+    let hook = |word: &str| {
+        script(site, "after.lua", &format!(r#"cr.on("post-checkpoint", function(saved) print(saved.path) return "{word}" end)"#))
+    };
+    let job = start(site, "file_action")?;
+    let said = site.try_checkpoint(&["--hook", &hook("stop")?], &context(site), job.pid)?.succeeded()?.stderr;
+    says(&said, &context(site).display().to_string())?;
+    ensure(wait_until(site.patience, || observe::is_stopped(job.pid)), || "the job was not stopped".to_owned())?;
+    kill(job.pid, Signal::SIGCONT).attempt("continue the job")?;
+    let said = site.try_checkpoint(&["--hook", &hook("kill")?, "--cont", "--clobber"], &context(site), job.pid)?.succeeded()?.stderr;
+    says(&said, "does not count")?;
+    ensure(site.children.end_of(job.waited).is_none(), || "the flag did not count".to_owned())?;
+    site.try_checkpoint(&["--hook", &hook("kill")?, "--clobber"], &context(site), job.pid)?.succeeded()?;
+    let end = site.children.wait(job.waited, site.patience)?;
+    ensure(end == End::Signal(9), || format!("ended with {end}"))?;
+    let job = site.restart(&[], &context(site), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// cr.state and annotations go from the checkpoint to the restart.
+fn state(site: &Site) -> Verdict {
+    let hook = script(
+        site,
+        "state.lua",
+        r#"
+cr.on("pre-checkpoint", function() cr.state.seen = { "pre" } cr.annotate("queue", cr.args.queue) end)
+cr.on("frozen", function() table.insert(cr.state.seen, "frozen") end)
+cr.on("pre-restart", function(job) print(table.concat(cr.state.seen, "+"), job.annotations.queue) return { pid = "new" } end)
+cr.on("on-success", function(job) print("new pid", job.pids[1].old ~= job.pids[1].new) end)
+"#,
+    )?;
+    let job = start(site, "file_action")?;
+    site.try_checkpoint(&["--hook", &hook, "--hook-arg", "queue=night"], &context(site), job.pid)?.succeeded()?;
+    let mut command = site.command(site.tool("cr_info"));
+    says(&site.run(command.arg(context(site)))?.succeeded()?.stdout, "night")?;
+    let ran = restart_ends(site, &["--hook", &hook, "--detach"])?.succeeded()?;
+    says(&ran.stderr, "pre+frozen night")?;
+    says(&ran.stderr, "new pid true")?;
+    // Both run now, in one directory.
+    site.go(&job, "new-pids")?;
+    let end = site.children.wait(job.waited, site.patience)?;
+    ensure(end == End::Code(0), || format!("the first job ended with {end}"))?;
+    site.gone()
+}
+
+/// A script's rules stand behind those of the command line, and the longest first.
+fn relocate(site: &Site) -> Verdict {
+    let job = start(site, "file_action")?;
+    site.checkpoint_and_kill(&[], &context(site), &job)?;
+    let work = site.work();
+    let away = site.context("away");
+    fs::rename(&work, &away).attempt("move the directory of the job")?;
+    let (old, new) = (work.display(), away.display());
+    let text = format!(r#"cr.on("pre-restart", function() return {{ relocate = {{ ["{old}"] = "{new}", ["/nonexistent"] = "/" }} }} end)"#);
+    let hook = script(site, "relocate.lua", &text)?;
+    let job = site.restart(&["--hook", &hook], &context(site), &Job { work: away, ..job })?;
+    site.go(&job, "elsewhere")?;
+    site.passes(&job)
+}
+
+/// The pid is taken: tried again until it is free.
+fn retry(site: &Site) -> Verdict {
+    let hook = script(
+        site,
+        "retry.lua",
+        r#"
+cr.on("fail-temp", function(failure)
+  cr.write_file(cr.args.mark, tostring(failure.attempt))
+  return { retry = true, after = 0.05 }
+end)
+"#,
+    )?;
+    let job = start(site, "file_action")?;
+    site.checkpoint(&[], &context(site), job.pid)?;
+    let mark = site.context("attempts");
+    let argument = format!("mark={}", mark.display());
+    let mut command = site.command(site.tool("cr_restart"));
+    let (tool, _) = site.launch(command.args(["--hook", &hook, "--hook-arg", &argument]).arg(context(site)))?;
+    let attempts = || fs::read_to_string(&mark).ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
+    ensure(wait_until(site.patience, || attempts() >= 3), || format!("{} attempts", attempts()))?;
+    kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
+    site.children.wait(job.waited, site.patience)?;
+    let is_back = || observe::image(job.pid).is_some_and(|image| image.ends_with("file_action"));
+    ensure(wait_until(site.patience, is_back), || "the job did not come back".to_owned())?;
+    let job = Job { waited: tool, ..job };
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// Numbers become exit statuses: of failures, of a job that runs, of a job that has ended.
+fn statuses(site: &Site) -> Verdict {
+    let hook = script(
+        site,
+        "statuses.lua",
+        r#"
+cr.on("fail-temp", function() return { status = 75 } end)
+cr.on("job-exit", function(exit) return exit.status + 40 end)
+cr.on("on-success", function() return tonumber(cr.args.leave) end)
+cr.on("checkpoint-failed", function(failure) return 99 end)
+"#,
+    )?;
+    let job = start(site, "file_action")?;
+    site.checkpoint(&[], &context(site), job.pid)?;
+    let taken = restart_ends(site, &["--hook", &hook])?;
+    ensure(taken.end == End::Code(75) && taken.stderr.is_empty(), || format!("{}: {}", taken.end, taken.stderr))?;
+    let failed = site.try_checkpoint(&["--hook", &hook, "--noclobber"], &context(site), job.pid)?;
+    ensure(failed.end == End::Code(99), || format!("{}", failed.end))?;
+    kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
+    site.children.wait(job.waited, site.patience)?;
+    let left = restart_ends(site, &["--hook", &hook, "--hook-arg", "leave=33"])?;
+    ensure(left.end == End::Code(33), || format!("left with {}: {}", left.end, left.stderr))?;
+    ensure(observe::image(job.pid).is_some_and(|image| image.ends_with("file_action")), || "the job was not left running".to_owned())?;
+    kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
+    site.gone()?;
+    let mut command = site.command(site.tool("cr_restart"));
+    let (tool, _) = site.launch(command.args(["--hook", &hook]).arg(context(site)))?;
+    site.go(&job, "restart")?;
+    let end = site.children.wait(tool, site.patience)?;
+    ensure(end == End::Code(40), || format!("ended with {end}"))
+}
+
+/// Commands of `--run-on-*` keep their meaning beside scripts: they come first, and a command that succeeds leaves the rest to scripts.
+fn commands_beside(site: &Site) -> Verdict {
+    let hook = script(site, "beside.lua", r#"cr.on("fail-temp", function() print("asked") return 76 end)"#)?;
+    let job = start(site, "file_action")?;
+    site.checkpoint(&[], &context(site), job.pid)?;
+    for (command, status, is_asked) in [("exit 42", 42, false), ("exit 0", 76, true), ("", 76, true)] {
+        let ran = restart_ends(site, &["--hook", &hook, "--run-on-fail-temp", command])?;
+        ensure(ran.end == End::Code(status), || format!("{command:?}: {}", ran.end))?;
+        ensure(ran.stderr.contains("asked") == is_asked, || format!("{command:?}: {}", ran.stderr))?;
+    }
+    let ran = restart_ends(site, &["--hook", &hook, "--run-on-failure", "exit 43", "--no-such-flag"])?;
+    ensure(ran.end == End::Code(43), || format!("a flag that is wrong: {}", ran.end))?;
+    runs_on(site, &job)
+}
+
+/// The last word before anything runs: nothing is left of a restart that a script refuses then.
+fn pre_resume(site: &Site) -> Verdict {
+    let hook = script(site, "last.lua", r#"cr.on("pre-resume", function(job) cr.fail("temp", "not now, " .. job.pids[1].old) end)"#)?;
+    let job = start(site, "file_action")?;
+    site.checkpoint_and_kill(&["--file", "**/result=replace"], &context(site), &job)?;
+    fs::write(site.work().join("result"), "edited").attempt("edit a file of the job")?;
+    let ran = restart_ends(site, &["--hook", &hook])?;
+    ensure(ran.end == End::Code(125), || format!("{}: {}", ran.end, ran.stderr))?;
+    says(&ran.stderr, &format!("not now, {}", job.pid))?;
+    let result = fs::read_to_string(site.work().join("result")).attempt("read a file of the job")?;
+    ensure(result == "edited", || format!("a file was replaced: {result:?}"))?;
+    site.gone()?;
+    let job = site.restart(&[], &context(site), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// A wrong script is explained in one message with file and line, and the job is not touched.
+fn bad(site: &Site) -> Verdict {
+    let job = start(site, "file_action")?;
+    for (text, words) in [
+        ("x = = 1", "bad.lua:2:"),
+        (r#"cr.on("frozn", print)"#, "did you mean 'frozen'?"),
+        (r#"cr.on("frozen", { pth = "/x" }, print)"#, "pth"),
+        (r#"cr.on("frozen", function(job) job.ids = {} end)"#, "bad.lua:2"),
+        (r#"cr.on("frozen", function(job) return job.nothing end)"#, "nothing"),
+        (r#"cr.on("process", function() return "keep" end)"#, "\"omit\""),
+        (r#"cr.on("frozen", function() local x; x.y = 1 end)"#, "bad.lua:2"),
+        (r#"cr.on("frozen", function() error({}) end)"#, "bad.lua"),
+        (r#"cr.on("frozen", function() os.exit(3) end)"#, "os"),
+        (r#"require "io""#, "io"),
+    ] {
+        let hook = script(site, "bad.lua", text)?;
+        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
+        ensure(ran.end == End::Code(22), || format!("{text}: {}: {}", ran.end, ran.stderr))?;
+        says(&ran.stderr, words)?;
+        ensure(!context(site).exists(), || format!("{text}: a context file was left"))?;
+    }
+    let hook = script(site, "late.lua", r#"cr.on("post-checkpoint", function() error("too late") end)"#)?;
+    let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?.succeeded()?;
+    says(&ran.stderr, "too late")?;
+    runs_on(site, &job)
+}
+
+/// Scripts that do not come back, while the job stands still: in Lua, behind pcall, and inside a C function that no budget of Lua ends.
+fn runaway(site: &Site) -> Verdict {
+    let job = start(site, "file_action")?;
+    for text in [
+        r#"cr.on("frozen", function() while true do end end)"#,
+        r#"cr.on("frozen", function() while true do pcall(function() while true do end end) end end)"#,
+        r#"cr.on("frozen", function() local t = setmetatable({}, { __index = function() return 1 end }) table.move(t, 1, 1 << 60, 2, {}) end)"#,
+        r#"cr.on("frozen", function() return string.find(("a"):rep(40000), (".-"):rep(12) .. "b") end)"#,
+        r#"cr.on("frozen", function() local t = {} for i = 1, 1 << 40 do t[i] = ("x"):rep(1 << 20) .. i end end)"#,
+    ] {
+        let hook = script(site, "runaway.lua", text)?;
+        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
+        ensure(ran.end == End::Code(22), || format!("{text}: {}: {}", ran.end, ran.stderr))?;
+        says(&ran.stderr, "runaway.lua")?;
+        ensure(observe::is_untraced(job.pid), || "the job is still held".to_owned())?;
+    }
+    site.no_residue()?;
+    runs_on(site, &job)
+}
+
+/// A trace has every event with its answer.
+fn record(site: &Site) -> Verdict {
+    let hook = script(site, "record.lua", r#"cr.on("file-disposition", { path = "**/log" }, function() return "append" end)"#)?;
+    let trace = site.context("trace.jsonl");
+    let job = start(site, "file_action")?;
+    let path = trace.display().to_string();
+    site.try_checkpoint(&["--hook", &hook, "--hook-record", &path], &context(site), job.pid)?.succeeded()?;
+    let text = fs::read_to_string(&trace).attempt("read the trace")?;
+    let appended = text.lines().filter(|line| line.contains("\"event\":\"file-disposition\"") && line.contains("record.lua:2"));
+    ensure(appended.count() == 1, || text.clone())?;
+    ensure(text.lines().next().is_some_and(|line| line.contains("pre-checkpoint")), || text.clone())?;
+    runs_on(site, &job)
+}
