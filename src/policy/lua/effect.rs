@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlua::{Lua, Value};
 
-use super::native::{Arguments, Host, Returned, bytes, lua_value, said};
+use super::host::Host;
+use super::native::{Arguments, Returned, bytes, lua_value, said};
 use super::text::printable;
 
 /// Bytes that `cr.read_file` reads when no limit is given.

@@ -16,7 +16,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg};
 use nix::unistd::Pid;
 
-use super::native::{Arguments, Host, Returned, bytes, lua_value, said};
+use super::host::Host;
+use super::native::{Arguments, Returned, bytes, lua_value, said};
 use super::text::{known, printable};
 
 /// Bytes kept of each output.
@@ -99,7 +100,7 @@ impl Order {
     fn option(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match (key, value) {
             ("timeout", Value::Integer(_) | Value::Number(_)) => {
-                let seconds = value.as_f64().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+                let seconds = number(value).filter(|seconds| (0.0..=86_400.0).contains(seconds));
                 self.timeout = Some(Duration::from_secs_f64(seconds.ok_or("timeout must be from 0 to 86400 seconds")?));
             }
             ("stdin", Value::String(text)) => self.stdin = Some(text.as_bytes().to_vec()),
@@ -122,6 +123,15 @@ impl Order {
             }
         }
         Ok(())
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "seconds beyond 2^53 are refused anyway")]
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a call may cost: instructions and time, watched from inside the Lua state.
 //!
 //! Relies on Lua's count hook, which new coroutines inherit from the one that makes them. Once a budget is spent the hook raises an error at every
-//! instruction, so that no `pcall` goes on. A C function that runs for ever is not seen from here: the client ends the process then.
+//! instruction, so that no `pcall` goes on. What is not seen from here: a C function that runs for ever, and what Lua runs inside the hook because of the
+//! error, which are message handlers of `xpcall` and `__close` of the interrupted function. The client ends the process then.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -9,6 +9,7 @@ mod client;
 mod effect;
 mod exec;
 mod filter;
+mod host;
 mod meter;
 mod native;
 mod serve;
@@ -20,8 +21,6 @@ mod view;
 pub mod vm;
 mod wire;
 
-#[cfg(test)]
-mod hostile_test;
 #[cfg(test)]
 mod test;
 

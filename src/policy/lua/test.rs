@@ -82,8 +82,201 @@ fn the_first_opinion_counts_and_names_its_line() {
         ("cr.on('file-disposition', {changed = true}, function(f) return f.changed.size and 'replace' end)", "replace t.lua:2"),
         ("cr.on('file-disposition', function(f) return {action = 'replace', path = '/x' .. f.path} end)", "replace /x/tmp/a.log t.lua:2"),
         ("cr.on('file-disposition', function(f) cr.fail('env', f.path .. ' is bad') end)", "fail (env): /tmp/a.log is bad t.lua:2"),
-        ("cr.on('file-disposition', function(f)\nif f.decided == nil then return cr.fail('temp', 'x') end end)", "fail (temp): x t.lua:3"),
+        ("cr.on('file-disposition', function(f)\nif f.decided == nil then cr.fail('temp', 'x') end end)", "fail (temp): x t.lua:3"),
     ] {
         assert_eq!(answer(script, "file-disposition", &file), expected, "{script}");
     }
+}
+
+#[test]
+fn mistakes_are_named_with_their_line_and_what_is_known() {
+    let event = json!({"path": "/x", "flags": ["O_RDWR"]});
+    for (script, parts) in [
+        (
+            "cr.on('file-dispositon', print)",
+            ["t.lua:2: cr.on: there is no event 'file-dispositon' (known: pre-checkpoint,", "did you mean 'file-disposition'?"],
+        ),
+        (
+            "cr.on('file-disposition', {pth = '/x'}, print)",
+            ["t.lua:2: cr.on: 'pth' is no field of file-disposition", "did you mean 'path'?"],
+        ),
+        ("cr.on('file-disposition', 7)", ["t.lua:2: cr.on: argument 2 must be a filter or the handler, a function, not integer", ""]),
+        ("cr.on('file-disposition', {}, 7)", ["t.lua:2: cr.on: argument 3 must be the handler", ""]),
+        ("cr.on('file-disposition', {'/x'}, print)", ["t.lua:2: cr.on: the filter must be a table of fields", ""]),
+        ("x = = 1", ["t.lua:2: unexpected symbol near '='", ""]),
+        ("local x = nil\nreturn x.y", ["t.lua:3: attempt to index a nil value (local 'x')", ""]),
+        ("cr.onn('x')", ["t.lua:2: cr has no field 'onn' (known: STOP annotate", ""]),
+        ("cr.log.wran('x')", ["t.lua:2: cr.log has no field 'wran'", "did you mean 'warn'?"]),
+        (
+            "cr.on('file-disposition', function(f)\nreturn f.pth end)",
+            ["t.lua:3: file-disposition has no field 'pth'", "did you mean 'path'?"],
+        ),
+        (
+            "cr.on('file-disposition', function(f)\nf.path = 1 end)",
+            ["t.lua:3: file-disposition is read-only: 'path' cannot be assigned", ""],
+        ),
+        (
+            "cr.on('file-disposition', function(f)\nf.flags[1] = 1 end)",
+            ["t.lua:3: file-disposition.flags is read-only: '1' cannot be assigned", ""],
+        ),
+        (
+            "cr.on('file-disposition', function(f) return 'appendd' end)",
+            ["t.lua:2: file-disposition cannot be answered with \"appendd\"", "\"append\""],
+        ),
+        (
+            "cr.on('file-disposition', function(f) cr.fail('tmp', 'x') end)",
+            ["t.lua:2: cr.fail: there is no class 'tmp' (known: args, temp, env, perm", "'temp'"],
+        ),
+        ("cr.on('file-disposition', function(f) cr.stat() end)", ["t.lua:2: cr.stat: argument 1 must be a path, not nil", ""]),
+        ("cr.fail('env', 'x')", ["t.lua:2: cr.fail works in handlers", ""]),
+        ("cr.annotate('a', 'x')", ["t.lua:2: cr.annotate works in handlers", ""]),
+        ("require 'nothing'", ["t.lua:2: require: cannot use the script", "nothing.lua: No such file"]),
+        ("require '../x'", ["t.lua:2: require: '../x' is not the name of a module", ""]),
+    ] {
+        let text = answer(script, "file-disposition", &event);
+        let parts = parts.map(|part| part.replace("(known: STOP annotate", "(known: STOP, annotate"));
+        assert!(text.starts_with(&parts[0]) && text.contains(&parts[1]), "{script}: {text}");
+    }
+}
+
+#[test]
+fn events_look_like_plain_tables() {
+    let job = json!({"ids": [7, 8], "processes": [{"pid": 7, "name": "a"}, {"pid": 8, "name": "b"}], "scope": "tree",
+                     "options": {"sync": true, "dry_run": false}});
+    for script in [
+        "assert(#job.processes == 2 and job.processes[2].name == 'b' and job.processes[3] == nil)",
+        "local n = 0 for i, p in ipairs(job.processes) do n = n + p.pid assert(i <= 2) end assert(n == 15)",
+        "local names = {} for key in pairs(job) do names[key] = true end assert(names.ids and names.options and names.scope)",
+        "local n = 0 for i, id in pairs(job.ids) do n = n + i * id end assert(n == 23)",
+        "assert(table.concat(job.ids, ',') == '7,8' and table.unpack(job.ids) == 7 and select('#', table.unpack(job.ids)) == 2)",
+        "assert(next(job.ids) == 1 and next(job) ~= nil and rawlen(job.ids) == 2 and rawget(job, 'scope') == 'tree')",
+        "assert(job.freeze_us == nil and job.options.path == nil and job.options.sync == true)",
+        "assert(type(job) == 'table' and math.type(job.ids[1]) == 'integer' and job.ids == job.ids)",
+        "local same = cr.json.decode(cr.json.encode(job)) assert(same.processes[1].name == 'a' and same.options.sync)",
+        "local copy = table.move(job.ids, 1, 2, 1, {}) table.sort(copy, function(a, b) return a > b end) assert(copy[1] == 8)",
+    ] {
+        assert_eq!(answer(&format!("cr.on('pre-checkpoint', function(job) {script} end)"), "pre-checkpoint", &job), "nothing", "{script}");
+    }
+}
+
+#[test]
+fn the_table_cr_does_what_it_says() {
+    let file = json!({"path": "/x"});
+    for script in [
+        "assert(cr.version:match('^%d+%.%d+%.%d+$') and cr.args.site == nil and cr.dry_run == false and cr.pure == false)",
+        "assert(cr.exists('/etc/passwd') and not cr.exists('/nonexistent'))",
+        "local stat = cr.stat('/etc/passwd') assert(stat.type == 'file' and stat.size > 0 and stat.mtime > 0 and stat.uid == 0 and stat.inode > 0)",
+        "local stat, why = cr.stat('/nonexistent') assert(stat == nil and why:find('No such file'))",
+        "assert(cr.stat('/').type == 'directory' and cr.stat('/dev/null').type == 'character device')",
+        "assert(cr.readlink('/proc/self'):match('^%d+$') and cr.readlink('/etc/passwd') == nil)",
+        "assert(cr.read_file('/etc/passwd'):find('root:')) local text, why = cr.read_file('/etc/passwd', 3) assert(text == nil and why:find('longer than 3'))",
+        "assert(cr.env('PATH') and cr.env('NO_SUCH_VARIABLE') == nil and cr.env('') == nil and cr.env('A=B') == nil)",
+        "assert(#cr.hostname() > 0 and cr.now() > 1.6e9)",
+        "assert(cr.glob('/tmp/*', '/tmp/a') and not cr.glob('/tmp/*', '/tmp/a/b') and cr.glob('/tmp/**', '/tmp/a/b'))",
+        "assert(not pcall(cr.glob, '[', 'x'))",
+        "assert(cr.json.encode({1, 2, {a = true}}) == '[1,2,{\"a\":true}]' and cr.json.decode('{\"a\":[1,null]}').a[1] == 1)",
+        "assert(not pcall(cr.json.decode, '{') and not pcall(cr.json.encode, print) and cr.json.decode('null') == nil)",
+        "assert(require('cr') == cr and cr.STOP ~= nil)",
+        "local ended = cr.exec { 'sh', '-c', 'cat; echo $X >&2; exit 3', stdin = 'in', env = { X = 'y' } } assert(ended.status == 3 and ended.signal == nil and ended.stdout == 'in' and ended.stderr == 'y\\n')",
+        "local ended = cr.exec { 'sh', '-c', 'kill -9 $$' } assert(ended.status == nil and ended.signal == 9)",
+        "local ended, why = cr.exec { '/nonexistent/program' } assert(ended == nil and why:find('No such file'))",
+        "assert(cr.exec({ 'true', background = true }).pid > 0)",
+        "local ok, why = pcall(cr.exec, { 'true', timout = 1 }) assert(not ok and why:find(\"did you mean 'timeout'\"), why)",
+        "assert(not pcall(cr.exec, {}) and not pcall(cr.exec, { 'a\\0b' }) and not pcall(cr.exec, 'true') and not pcall(cr.exec, { 'true', timeout = -1 }))",
+        "assert(cr.exec({ 'sh', '-c', 'grep -q \"^SigBlk:[[:blank:]]*0*$\" /proc/self/status' }).status == 0)",
+        "local ok, why = cr.write_file('/nonexistent/x', '') assert(ok == nil and why:find('cannot write /nonexistent/x'))",
+    ] {
+        // An event with the long budget: programs are started here.
+        let script = format!("cr.on('pre-restart', function(file) {script} end)");
+        assert_eq!(answer(&script, "pre-restart", &file), "nothing", "{script}");
+    }
+}
+
+#[test]
+fn effects_are_refused_where_nothing_may_change() {
+    for (pure, dry_run, reason) in [(true, false, "--hook-pure"), (false, true, "in a dry run")] {
+        for call in ["exec { 'true' }", "write_file('x', 'y')"] {
+            let script = format!("cr.on('job-exit', function() cr.{call} end)");
+            let loaded = load_with(&script, |_, options| (options.pure, options.dry_run) = (pure, dry_run));
+            let error = fire(&mut loaded.unwrap().1, "job-exit", &json!({})).unwrap_err();
+            assert!(error.message.contains("t.lua:2: cr.") && error.message.contains(reason), "{error}");
+        }
+    }
+}
+
+#[test]
+fn scripts_share_state_and_modules_but_no_globals() {
+    let change = |directory: &Path, options: &mut Options| {
+        fs::create_dir(directory.join("site")).unwrap();
+        fs::write(directory.join("site/names.lua"), "count = (count or 0) + 1\nreturn {count = count, own = require 'site.other'}")
+            .unwrap();
+        fs::create_dir_all(directory.join("site/site")).unwrap();
+        fs::write(directory.join("site/site/other.lua"), "return ...").unwrap();
+        fs::write(
+            directory.join("second.lua"),
+            "local cr = require 'cr'\nassert(x == nil and require('site.names').count == 1)\ncr.state.second = cr.args.a",
+        )
+        .unwrap();
+        options.files.push(directory.join("second.lua"));
+        options.args.insert("a".into(), "b=c".into());
+    };
+    let script = "x = 1\nassert(_G.x == 1 and require('site.names').own == 'site.other' and require('site.names').count == 1 and count == nil)\n\
+                  print('loaded', 1)\ncr.state.list = {1, 2}\n\
+                  cr.on('job-exit', function() cr.log.warn('seen', cr.state.list[2]) cr.state.list = nil end)";
+    let (_directory, mut policy) = load_with(script, change).unwrap();
+    assert_eq!(policy.keep().unwrap().as_deref(), Some(r#"{"list":[1,2],"second":"b=c"}"#));
+    policy.recall(r#"{"list":[3,4]}"#).unwrap();
+    let log = fire(&mut policy, "job-exit", &json!({})).unwrap().log;
+    let lines: Vec<(LogLevel, String, String)> = log.into_iter().map(|line| (line.level, plain(&line.by), line.text)).collect();
+    assert_eq!(lines[0], (LogLevel::Info, "t.lua:4".into(), "loaded 1".into()));
+    assert_eq!(lines[1], (LogLevel::Warn, "t.lua:6".into(), "seen 4".into()));
+    assert_eq!(policy.keep().unwrap(), None, "an empty state is not kept");
+}
+
+#[test]
+fn notes_are_taken_until_the_context_file_is_written() {
+    for (event, data, is_taken) in [
+        ("pre-checkpoint", json!({}), true),
+        ("file-disposition", json!({"side": "checkpoint"}), true),
+        ("file-disposition", json!({"side": "restart"}), false),
+        ("post-checkpoint", json!({}), false),
+        ("checkpoint-failed", json!({}), false),
+        ("pre-restart", json!({}), false),
+        ("job-exit", json!({}), false),
+    ] {
+        let mut policy = load(&format!("cr.on('{event}', function() cr.annotate('key', 7) cr.annotate('b', true) end)")).unwrap();
+        match fire(&mut policy, event, &data) {
+            Ok(reply) => {
+                assert!(is_taken, "{event} {data}");
+                assert_eq!(reply.annotations, [("key".to_owned(), "7".to_owned()), ("b".to_owned(), "true".to_owned())]);
+            }
+            Err(error) => {
+                assert!(!is_taken && error.message.contains(&format!("in {event} the context file is written already")), "{error}")
+            }
+        }
+    }
+}
+
+#[test]
+fn the_engine_asks_with_its_own_events_and_tools_with_data() {
+    let mut policy =
+        load("cr.on('file-disposition', {path = '/a/**', size = {1, 2}}, function(f) return f.changed == nil and 'ignore' end)").unwrap();
+    assert!(policy.hears(Name::FileDisposition) && !policy.hears(Name::Process));
+    let handler = policy.handlers().remove(0);
+    assert_eq!((handler.event, handler.filter.as_str()), (Name::FileDisposition, "path = \"/a/**\", size = [1,2]"));
+    assert_eq!(plain(&handler.place), "t.lua:2");
+    let event = |path: &str| Event::FileDisposition(FileEvent { path: path.into(), size: 2, ..FileEvent::default() });
+    assert_eq!(policy.decide(&event("/a/b")).unwrap().opinion.unwrap().verdict.word(), "ignore");
+    assert_eq!(policy.decide(&event("/b")).unwrap().opinion, None);
+    let error = fire(&mut policy, "file-disposition", &json!({"pat": "/x"})).unwrap_err();
+    assert!(error.message.starts_with("file-disposition has no field 'pat' (known: ") && error.message.contains("'path'"), "{error}");
+}
+
+#[test]
+fn a_name_in_a_message_is_the_path_that_was_given() {
+    let (directory, _) = load_with("", |_, _| ()).unwrap();
+    let missing = directory.path().join("none.lua");
+    let error = LuaPolicy::load(&Options { files: vec![missing.clone()], ..Options::default() }, &Threaded).err().unwrap();
+    assert_eq!(error.message, format!("cannot use the script {}: No such file or directory (os error 2)", missing.display()));
+    assert_eq!(error.class, crate::error::Class::Args);
 }

@@ -2,17 +2,23 @@
 //!
 //! Pure.
 
-/// The longest message that a script can cause, characters.
-const MOST: usize = 4000;
+/// The most characters of a message from a script: from its beginning and from its end.
+const HEAD: usize = 3000;
+const TAIL: usize = 1000;
 
-/// Text that can be shown on a terminal: valid UTF-8, control characters escaped, not too long.
+/// Text that can be shown on a terminal: valid UTF-8, control characters escaped, the middle of a long one left out.
 pub fn printable(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let count = text.chars().count();
+    if count <= HEAD + TAIL {
+        return shown(text.chars());
+    }
+    format!("{}…{}", shown(text.chars().take(HEAD)), shown(text.chars().skip(count - TAIL)))
+}
+
+fn shown(characters: impl Iterator<Item = char>) -> String {
     let mut shown = String::new();
-    for (count, character) in String::from_utf8_lossy(bytes).chars().enumerate() {
-        if count == MOST {
-            shown.push('…');
-            break;
-        }
+    for character in characters {
         match character {
             '\t' => shown.push(' '),
             hidden if hidden.is_control() || is_direction(hidden) => shown.extend(hidden.escape_default()),
@@ -72,7 +78,9 @@ mod test {
         ] {
             assert_eq!(printable(given), shown);
         }
-        assert_eq!(printable(&[b'x'; 1 << 20]).chars().count(), MOST + 1);
+        let long = printable(format!("head{}tail", "x".repeat(1 << 20)).as_bytes());
+        assert_eq!(long.chars().count(), HEAD + 1 + TAIL);
+        assert!(long.starts_with("head") && long.ends_with("tail"));
     }
 
     #[test]

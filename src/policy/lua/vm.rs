@@ -10,7 +10,8 @@ use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaVal
 use serde_json::Value;
 
 use super::Options;
-use super::native::{self, Host, Moment};
+use super::host::{Host, Moment, Registered};
+use super::native;
 use super::source;
 use super::text::printable;
 use super::value;
@@ -80,7 +81,7 @@ impl Session {
     /// The handlers in order of registration.
     pub fn handlers(&self) -> Vec<HandlerRow> {
         let handlers = self.host.handlers.borrow();
-        let row = |handler: &native::Registered| HandlerRow {
+        let row = |handler: &Registered| HandlerRow {
             event: handler.event.word().into(),
             filter: handler.filter.clone(),
             place: handler.place.clone(),

@@ -1,0 +1,5 @@
+-- process: error: 
+local cr = require "cr"
+cr.on("process", function(event)
+  return utf8.char(table.unpack({}, 1, 200))
+end)

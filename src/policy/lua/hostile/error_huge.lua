@@ -1,0 +1,5 @@
+-- process: error: …
+local cr = require "cr"
+cr.on("process", function(event)
+  error(("x"):rep(1 << 20))
+end)

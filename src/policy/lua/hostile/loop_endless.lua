@@ -1,0 +1,5 @@
+-- process: error: for process is spent
+local cr = require "cr"
+cr.on("process", function(event)
+  while true do end
+end)

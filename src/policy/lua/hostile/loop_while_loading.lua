@@ -1,0 +1,3 @@
+-- load: error: for loading
+local cr = require "cr"
+while true do end

@@ -1,0 +1,2 @@
+-- Requires its neighbor, which requires this one.
+return require "mutual_a"

@@ -1,0 +1,3 @@
+-- load: error: is not the name of a module
+local cr = require "cr"
+require "/etc/passwd"

@@ -1,0 +1,3 @@
+-- load: error: it is compiled Lua
+local cr = require "cr"
+require "module.bytecode"

@@ -1,0 +1,3 @@
+-- load: error: requires itself
+local cr = require "cr"
+require "require_itself"

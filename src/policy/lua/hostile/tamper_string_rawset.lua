@@ -1,0 +1,5 @@
+-- process: error: a read-only table cannot be changed
+local cr = require "cr"
+cr.on("process", function(event)
+  rawset(string, "rep", print)
+end)
