@@ -30,6 +30,7 @@ fn snapshot() -> Snapshot {
         page_bytes: 4096,
         name: None,
         guards: vec![],
+        key: 0,
     };
     let thread = Thread { tid: 1, dead: false, mask: 0, registers: vec![0; 216], xstate: vec![], records: vec![] };
     let process = Process {
@@ -57,7 +58,7 @@ fn snapshot() -> Snapshot {
         scope: Scope::Tree,
         ids: vec![1],
         processes: vec![process],
-        memories: vec![Memory { parent: None, areas: vec![area], fields, auxv, exe: None, lock_future: 0 }],
+        memories: vec![Memory { parent: None, areas: vec![area], fields, auxv, exe: None, lock_future: 0, keys: 0 }],
         tables: vec![Table::default()],
         descriptions: vec![],
         objects: vec![],
