@@ -36,7 +36,7 @@ pub use error::{CR_EBADARCH, ImageError};
 pub use file::{Creation, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};
 pub use load::Reader;
-pub use record::{Record, RecordError, Tag};
+pub use record::{OTHER_RELEASE, Record, RecordError, Tag};
 pub use save::{Saved, Writer};
 pub use snapshot::*;
 pub use target_error::TargetError;

@@ -51,6 +51,9 @@ pub enum RecordError {
     Version { kind: String, version: u16, known: u16 },
 }
 
+/// What to do about a record that this release does not know; the engine says which release wrote it.
+pub const OTHER_RELEASE: &str = "restart it with the release that wrote it, or a newer one";
+
 impl Classified for RecordError {
     fn class(&self) -> Class {
         match self {
@@ -59,7 +62,7 @@ impl Classified for RecordError {
     }
     fn remedy(&self) -> Option<String> {
         match self {
-            RecordError::Version { .. } => Some("restart it with the release that wrote it, or a newer one".into()),
+            RecordError::Version { .. } => Some(OTHER_RELEASE.into()),
             RecordError::Encode { .. } | RecordError::Decode { .. } => None,
         }
     }

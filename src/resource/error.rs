@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Class, Classified, Subject};
-use crate::image::RecordError;
+use crate::image::{OTHER_RELEASE, RecordError};
 use crate::proc::ProcError;
 use crate::sys::Errno;
 use crate::tracee::TraceeError;
@@ -102,7 +102,7 @@ impl Classified for KindError {
             KindError::Unsupported { remedy, .. } | KindError::Taken { remedy, .. } | KindError::Denied { remedy, .. } => {
                 Some(remedy.clone())
             }
-            KindError::UnknownKind { .. } => Some("restart it with the release that wrote it, or a newer one".into()),
+            KindError::UnknownKind { .. } => Some(OTHER_RELEASE.into()),
             KindError::Host { path: Some(_), source: Errno::ENOENT, .. } => {
                 Some("put the file back, or say where it is now with --relocate OLD=NEW".into())
             }

@@ -34,8 +34,8 @@ pub struct Stopped {
     pub group_stop: Option<i32>,
     registers: user_regs_struct,
     mask: u64,
-    /// A signal that came in our way and has to be pending again when the task goes on.
-    held: Option<[u8; 128]>,
+    /// Signals that came in our way and have to be pending again when the task goes on, in order of arrival, each `siginfo_t`.
+    held: Vec<[u8; 128]>,
     /// Its syscall user dispatch if that is on: off while a batch runs, whose calls would become signals.
     dispatch: Option<SyscallUserDispatch>,
     ending: Ending,
@@ -57,7 +57,7 @@ impl Stopped {
             group_stop: None,
             registers,
             mask,
-            held: None,
+            held: Vec::new(),
             dispatch,
             ending,
             released: false,
@@ -132,16 +132,29 @@ impl Stopped {
     fn let_go(&mut self) -> Result<(), TraceeError> {
         self.released = true;
         self.settle()?;
-        let signal = match self.held.take() {
-            Some(info) if ptrace::set_signal_info(self.tid, &info).is_ok() => i32::from_le_bytes([info[0], info[1], info[2], info[3]]),
-            Some(_) | None => 0,
-        };
+        let signal = self.return_signals()?;
         ptrace::detach(self.tid, signal).map_err(|e| TraceeError::request("let go", self.tid, e))
     }
 
-    /// Keeps a signal that arrived during a batch, to be delivered when the task goes on.
+    /// Keeps a signal that arrived during a batch, to be delivered when the task goes on. Signals of this sort are pending once at most.
     pub(super) fn hold(&mut self, info: [u8; 128]) {
-        self.held.get_or_insert(info);
+        if !self.held.iter().any(|have| number(have) == number(&info)) {
+            self.held.push(info);
+        }
+    }
+
+    /// Makes the signals held pending again, but the first one: that is returned, to be delivered with all that came with it. The others
+    /// say that they come from us.
+    fn return_signals(&mut self) -> Result<i32, TraceeError> {
+        let held = std::mem::take(&mut self.held);
+        let Some((first, others)) = held.split_first() else { return Ok(0) };
+        for info in others {
+            let sent = process::thread_kill(self.pid, self.tid, number(info));
+            sent.map_err(|e| TraceeError::request("make a signal pending again", self.tid, e))?;
+        }
+        // At the exit from a system call the number alone is taken.
+        let _other_stop = ptrace::set_signal_info(self.tid, first);
+        Ok(number(first))
     }
 
     /// A restartable sequence that was interrupted must start over, because batches run on its thread in between: continue at
@@ -186,5 +199,51 @@ impl Drop for Stopped {
             Ending::Release => drop(self.let_go()),
             Ending::Kill => drop(process::kill(self.pid, libc::SIGKILL)),
         }
+    }
+}
+
+/// The signal of a `siginfo_t`.
+fn number(info: &[u8; 128]) -> i32 {
+    i32::from_le_bytes([info[0], info[1], info[2], info[3]])
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    fn info(signal: i32) -> [u8; 128] {
+        let mut info = [0; 128];
+        info[..4].copy_from_slice(&signal.to_le_bytes());
+        info
+    }
+
+    /// A child in the stop in which a batch leaves it.
+    fn about_to_take_a_signal(ending: Ending) -> Stopped {
+        let pid = process::fork_paused().unwrap();
+        ptrace::seize(pid, 0).and_then(|()| process::thread_kill(pid, pid, libc::SIGWINCH)).unwrap();
+        process::wait_all(pid).unwrap();
+        Stopped::new(pid, pid, ending).unwrap()
+    }
+
+    #[test]
+    fn every_signal_that_came_in_our_way_arrives() {
+        for signals in [&[libc::SIGTERM][..], &[libc::SIGWINCH, libc::SIGTERM], &[libc::SIGWINCH, libc::SIGURG, libc::SIGTERM]] {
+            let mut stopped = about_to_take_a_signal(Ending::Release);
+            let pid = stopped.pid;
+            signals.iter().for_each(|signal| stopped.hold(info(*signal)));
+            stopped.release().unwrap();
+            let (_, status) = process::wait_all(pid).unwrap();
+            assert_eq!(libc::WTERMSIG(status), libc::SIGTERM, "{signals:?}");
+        }
+    }
+
+    #[test]
+    fn a_signal_is_held_once() {
+        let mut stopped = about_to_take_a_signal(Ending::Kill);
+        let pid = stopped.pid;
+        [libc::SIGWINCH, libc::SIGURG, libc::SIGWINCH].into_iter().for_each(|signal| stopped.hold(info(signal)));
+        assert_eq!(stopped.held.iter().map(number).collect::<Vec<_>>(), [libc::SIGWINCH, libc::SIGURG]);
+        drop(stopped);
+        process::wait_all(pid).unwrap();
     }
 }

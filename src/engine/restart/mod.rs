@@ -23,7 +23,7 @@ use super::observe::{Observer, RestartReport};
 use super::request::{RestartRequest, Source};
 use super::review;
 use crate::error::{At, Failure, Stage};
-use crate::image::{Snapshot, State};
+use crate::image::{OTHER_RELEASE, Snapshot, State};
 use crate::policy::event::{PidPair, RunningEvent, Timings};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
@@ -111,7 +111,8 @@ fn run(
     let snapshot = opened.snapshot.as_ref();
 
     observer.stage(Stage::Plan);
-    let plan = plan::plan(snapshot, request, opened.ids, &opened.relocations, notes)?;
+    let plan = plan::plan(snapshot, request, opened.ids, &opened.relocations, notes);
+    let plan = plan.map_err(|failure| naming_release(failure, snapshot))?;
     if policies.dry_run {
         return Ok(RestartReport { is_dry_run: true, total_us: microseconds(opened.begun), ..RestartReport::default() });
     }
@@ -170,6 +171,14 @@ fn microseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Where another release is needed, says which.
+fn naming_release(mut failure: Failure, snapshot: &Snapshot) -> Failure {
+    if failure.remedy.as_deref() == Some(OTHER_RELEASE) {
+        failure.remedy = Some(format!("restart it with release {}, which wrote it, or a newer one", snapshot.origin.program));
+    }
+    failure
+}
+
 /// Lets the job go on: stopped processes stay stopped unless a signal was asked for.
 fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>) -> Result<(), Failure> {
     for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
@@ -185,4 +194,22 @@ fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>
         }
     }
     job.release()
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use crate::image::{Origin, Record, RecordError, Tag};
+    use crate::resource::KindError;
+
+    #[test]
+    fn a_record_of_a_later_release_names_that_release() {
+        let snapshot = Snapshot { origin: Origin { program: "7.8.9".into(), ..Origin::default() }, ..Snapshot::default() };
+        let record = Record { kind: "sample".into(), version: 2, state: vec![] };
+        let version: Result<(), RecordError> = record.decode(Tag::new("sample", 1));
+        for error in [KindError::Record(version.unwrap_err()), KindError::UnknownKind { kind: "new".into() }] {
+            let failure = naming_release(Failure::new(Stage::Plan, error), &snapshot);
+            assert_eq!(failure.remedy.as_deref(), Some("restart it with release 7.8.9, which wrote it, or a newer one"));
+        }
+    }
 }

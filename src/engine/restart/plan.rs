@@ -206,9 +206,11 @@ fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, notes: &mut Notes
 
 fn several(complaints: &[KindError]) -> PlanError {
     let worst = complaints.iter().max_by_key(|error| error.class()).expect("there are several");
-    let whole = |error: &KindError| match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+    let whole = |error: &KindError| match (error, std::error::Error::source(error)) {
+        // An errno by itself would begin with its number's name.
+        (KindError::Host { source, .. }, _) => format!("{error}: {}", source.desc()),
+        (_, Some(source)) => format!("{error}: {source}"),
+        (_, None) => error.to_string(),
     };
     PlanError::Several {
         class: worst.class(),
