@@ -152,7 +152,7 @@ fn old_file_survives(site: &Site) -> Verdict {
     ensure(fs::read(&context).attempt("read the context file again")? == before, || "the old context file has changed".to_owned())
 }
 
-/// A restart that finds damage half-way removes what it had made by name, and works once the file is whole.
+/// A restart that finds damage half-way removes what it had made by name, cuts no file, and works once the context file is whole.
 fn damaged_file(site: &Site) -> Verdict {
     if !site.namespaced {
         return Err(skipped("needs a pid namespace of its own, where its pids are free"));
@@ -163,6 +163,9 @@ fn damaged_file(site: &Site) -> Verdict {
     site.checkpoint_and_kill(&[], &context, &job)?;
     let fifo = site.work().join("fifo");
     fs::remove_file(&fifo).attempt("remove the FIFO")?;
+    let out = site.work().join("out");
+    let before = fs::read_to_string(&out).attempt("read the job's output")? + "and later\n";
+    fs::write(&out, &before).attempt("write more output")?;
     let whole = fs::read(&context).attempt("read the context file")?;
     let mut damaged = whole.clone();
     // The last pages are the trailer and the index; before them stand the pages of memory.
@@ -174,6 +177,8 @@ fn damaged_file(site: &Site) -> Verdict {
         return Err(ran.as_failure("should have found the damage"));
     }
     ensure(!fifo.exists(), || "the failed restart left a FIFO".to_owned())?;
+    let now = fs::read_to_string(&out).attempt("read the job's output")?;
+    ensure(now == before, || format!("the failed restart left {now:?} of {before:?}"))?;
     site.gone()?;
     replace(&context, &whole)?;
     let job = site.restart(&[], &context, &job)?;

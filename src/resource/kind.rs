@@ -96,8 +96,8 @@ pub trait FileKind: Sync + 'static {
         false
     }
 
-    /// What comes after all descriptions are open and the contents are in place, and before anything is mapped: modes, times, seals,
-    /// lengths.
+    /// What comes after all descriptions are open and the contents are in place: modes, times, seals, lengths. Objects that were built by
+    /// a descriptor are settled before anything is mapped, others when all memory is filled.
     fn settle(&self, _state: &Self::State, _built: &Built, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<(), KindError> {
         Ok(())
     }

@@ -57,10 +57,27 @@ pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Obje
     Ok(objects)
 }
 
-/// Last touches on objects once their contents are in place: seals, for example.
-pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
+/// Which objects [`settle`] sees to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settle {
+    /// Those we have made: modes, times, seals, as soon as their contents are in place.
+    Made,
+    /// Those that were there already, as files that go back to their saved length: only when nothing in the context file can be wrong any more.
+    Found,
+}
+
+impl Settle {
+    fn concerns(self, built: &Built) -> bool {
+        let is_found = built.descriptors.is_empty() && built.contents.is_none();
+        is_found == (self == Settle::Found)
+    }
+}
+
+/// Last touches on objects.
+pub fn settle(which: Settle, snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
     let all = (0..).zip(&snapshot.objects).zip(&objects.built);
-    for ((id, object), built) in all.filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
+    let concerned = all.filter(|((_, object), built)| object.record.kind != shared::TAG.kind && which.concerns(built));
+    for ((id, object), built) in concerned {
         let path = |saved: &Path| plan.path(saved);
         let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
         let about = Subject::path(&object.path);

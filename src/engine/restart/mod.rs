@@ -124,6 +124,7 @@ fn run(
     let mut fill = fill::Fill::new(snapshot, &mut pages, observer);
     let mut job = raise::raise(snapshot, &plan, &mut built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
+    build::settle(build::Settle::Found, &snapshot, &plan, &built, notes)?;
 
     observer.stage(Stage::Bind);
     bind::bind(snapshot, &plan, &built, &mut job, notes)?;

@@ -4,7 +4,7 @@
 //! so that they inherit its pages copy-on-write, as the job's own fork once did.
 
 use super::PlanError;
-use super::build::{Objects, settle};
+use super::build::{Objects, Settle, settle};
 use super::fill::Fill;
 use super::plan::{Maker, Plan};
 use crate::engine::note::Notes;
@@ -76,7 +76,7 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
     park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
-    settle(snapshot, plan, objects, notes)?;
+    settle(Settle::Made, snapshot, plan, objects, notes)?;
     close_in_stub(&objects.close_programs(snapshot), &mut seed, &scratch).at(Stage::Raise)?;
     let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
     for (index, saved) in snapshot.processes.iter().enumerate() {
