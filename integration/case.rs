@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::site::Site;
 use crate::verdict::Verdict;
-use crate::{chaos, commands, decisions, journeys, real, terminals};
+use crate::{chaos, commands, decisions, journeys, namespace, real, terminals};
 
 /// How long a case may take unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +50,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(real::cases());
     cases.extend(commands::cases());
     cases.extend(decisions::cases());
+    cases.extend(namespace::cases());
     cases.extend(terminals::cases());
     cases.extend(chaos::cases());
     cases
