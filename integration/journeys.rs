@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use crate::case::Case;
 use crate::children::{End, wait_until};
 use crate::job::Job;
+use crate::namespace;
 use crate::observe::{self, Picture};
 use crate::site::{Site, is_true_root};
 use crate::table::{JOURNEYS, Journey, ROWS, Refusal, Row};
@@ -53,6 +54,7 @@ fn make(site: &Site, row: &Row, journey: Journey) -> Verdict {
         Journey::Elsewhere => elsewhere(site, row),
         Journey::NewPids => new_pids(site, row),
         Journey::Unprivileged => unprivileged(site, row),
+        Journey::Namespace => in_namespace(site, row),
         Journey::Refused => refused(site, row),
     }
 }
@@ -147,6 +149,24 @@ fn unprivileged(site: &Site, row: &Row) -> Verdict {
     let job = site.restart(&[row.restart, NEW_PIDS].concat(), &context, &job)?;
     // For the program this is a restart with new pids like any other.
     site.go(&job, "new-pids")?;
+    site.passes(&job)
+}
+
+fn in_namespace(site: &Site, row: &Row) -> Verdict {
+    if row.refused_to_nobody.is_some() {
+        return Err(skipped("nobody may not save it"));
+    }
+    namespace::prepare(site)?;
+    let context = site.context("job.ctx");
+    let job = begin(site, row, site.program(row.program))?;
+    site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
+    let holder = namespace::take(site, job.pid)?;
+    let job = namespace::restart(site, row.restart, &context, holder, &job)?;
+    // For the program this is a restart with its own pids.
+    site.go(&job, "restart")?;
+    let end = site.children.wait(job.waited, site.patience);
+    namespace::end(site, holder)?;
+    end?;
     site.passes(&job)
 }
 

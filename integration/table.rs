@@ -3,7 +3,7 @@
 //! Plain data. A program whose row says nothing makes every journey. `xtask tidy` checks that every program has a row
 //! and that every row has a program. Leaves what a journey is to `journeys`.
 
-use Journey::{Again, Continue, Elsewhere, NewPids, Restart, Stay, Unprivileged};
+use Journey::{Again, Continue, Elsewhere, Namespace, NewPids, Restart, Stay, Unprivileged};
 
 /// What is done to a program between READY and `go`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +22,14 @@ pub enum Journey {
     NewPids,
     /// It and the tools run as nobody, and the pids are new.
     Unprivileged,
+    /// It and the tools run as nobody, somebody else has its pid, and it comes back in namespaces of its own.
+    Namespace,
     /// The checkpoint is refused, and the program runs on.
     Refused,
 }
 
 /// The journeys of a program that the tools can handle.
-pub const JOURNEYS: &[Journey] = &[Stay, Continue, Restart, Again, Elsewhere, NewPids, Unprivileged];
+pub const JOURNEYS: &[Journey] = &[Stay, Continue, Restart, Again, Elsewhere, NewPids, Unprivileged, Namespace];
 
 impl Journey {
     /// As on the command line and in the file `go`.
@@ -40,6 +42,7 @@ impl Journey {
             Journey::Elsewhere => "elsewhere",
             Journey::NewPids => "new-pids",
             Journey::Unprivileged => "unprivileged",
+            Journey::Namespace => "namespace",
             Journey::Refused => "refused",
         }
     }
@@ -154,8 +157,14 @@ const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /
 const EXE_MOVES: &[(Journey, &str)] =
     &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
 /// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
-const UNSEEN: &[(Journey, &str)] =
-    &[(Restart, LOST_UNDO), (Again, LOST_UNDO), (Elsewhere, LOST_UNDO), (NewPids, LOST_UNDO), (Unprivileged, LOST_UNDO)];
+const UNSEEN: &[(Journey, &str)] = &[
+    (Restart, LOST_UNDO),
+    (Again, LOST_UNDO),
+    (Elsewhere, LOST_UNDO),
+    (NewPids, LOST_UNDO),
+    (Unprivileged, LOST_UNDO),
+    (Namespace, LOST_UNDO),
+];
 const LOST_UNDO: &str = "the kernel shows no SEM_UNDO adjustments; the kill applies them";
 
 /// Every row, by name.

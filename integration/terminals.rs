@@ -12,6 +12,7 @@ use rexpect::session::{PtySession, spawn_command};
 
 use crate::case::{Case, Scene};
 use crate::children::wait_until;
+use crate::namespace;
 use crate::observe;
 use crate::site::Site;
 use crate::verdict::{Attempt, Verdict, ensure, failed, skipped};
@@ -44,6 +45,8 @@ pub fn cases() -> Vec<Case> {
     let scenes: &[(&str, Scene)] = &[
         ("ctrl-c", ctrl_c),
         ("ctrl-z", ctrl_z),
+        ("namespace-ctrl-c", namespace_ctrl_c),
+        ("namespace-ctrl-z", namespace_ctrl_z),
         ("background", background),
         ("exit-status", exit_status),
         ("death", death),
@@ -79,6 +82,35 @@ fn ctrl_z(site: &Site) -> Verdict {
     let pid = save(site, "sh job.sh", TICKER)?;
     let mut terminal = Terminal::open(site)?;
     let before = terminal.restart()?;
+    terminal.control('z')?;
+    terminal.expect("Stopped")?;
+    terminal.expect(PROMPT)?;
+    ensure(wait_until(site.patience, || observe::is_stopped(pid)), || format!("not stopped: {}", observe::one_line(pid)))?;
+    terminal.send("fg")?;
+    let after = terminal.tick()?;
+    ensure(after > before, || format!("tick {after} after fg, tick {before} before"))?;
+    finish(site, &mut terminal)
+}
+
+/// ^C reaches a job in namespaces of its own as well.
+fn namespace_ctrl_c(site: &Site) -> Verdict {
+    save(site, "sh job.sh", TICKER)?;
+    let mut terminal = Terminal::open(site)?;
+    terminal.send("cr_restart --namespace ../job.ctx")?;
+    terminal.tick()?;
+    terminal.control('c')?;
+    terminal.status_is(130)?;
+    terminal.close()
+}
+
+/// ^Z stops both the job there and cr_restart, and `fg` continues both.
+fn namespace_ctrl_z(site: &Site) -> Verdict {
+    let saved = save(site, "sh job.sh", TICKER)?;
+    let mut terminal = Terminal::open(site)?;
+    terminal.send("cr_restart --namespace ../job.ctx")?;
+    let before = terminal.tick()?;
+    let pid = observe::descendants().into_iter().find(|pid| namespace::inner_pid(*pid) == Some(saved));
+    let pid = pid.ok_or_else(|| failed("the job is not in a namespace, or has another pid there"))?;
     terminal.control('z')?;
     terminal.expect("Stopped")?;
     terminal.expect(PROMPT)?;

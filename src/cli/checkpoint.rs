@@ -8,14 +8,16 @@ use super::engine_calls::Engine;
 use super::exit;
 use super::flag::{creation, destination, general, kmsg, save, scope, script, signal, timing, trace};
 use super::low::CheckpointSaid;
+use super::namespace::visit::visit;
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text::{self, Attempt};
 use super::{high, policies, preflight, worker};
+use crate::engine::elsewhere;
 use crate::engine::observe::Message;
 use crate::engine::request::CheckpointRequest;
-use crate::error::Failure;
+use crate::error::{At, Failure, Stage};
 use crate::policy::event::FailureEvent;
 use crate::policy::{Event, Stack, Verdict};
 
@@ -92,8 +94,33 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     status
 }
 
-/// What the worker does.
+/// What the worker does: a job in namespaces of its own is visited there, under the ids that it has there.
 fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> u8 {
+    let job = match elsewhere::find(request).at(Stage::Select) {
+        Ok(None) => return save(said, request, engine, reporter),
+        Ok(Some(job)) => job,
+        Err(failure) => return unreached(&failure, reporter),
+    };
+    let request = CheckpointRequest { ids: job.ids.clone(), ..request.clone() };
+    let mut quarrel = Vec::new();
+    let complain = |text: &str| quarrel.push(text.to_owned());
+    let status = visit(&job, complain, |arrived| match arrived.at(Stage::Select) {
+        Ok(()) => save(said, &CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request }, engine, reporter),
+        Err(failure) => unreached(&failure, reporter),
+    });
+    quarrel.iter().for_each(|text| reporter.complain(text));
+    status
+}
+
+/// No checkpoint was tried, so no policy is asked.
+fn unreached(failure: &Failure, reporter: &mut Reporter<'_, '_>) -> u8 {
+    let status = exit::of_checkpoint(failure);
+    reporter.failure(Attempt::Checkpoint, failure, status, &[]);
+    status
+}
+
+/// The checkpoint itself.
+fn save(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> u8 {
     if said.general.verbose > 0
         && let Some(line) = high::target_line(&request.destination)
     {
@@ -145,7 +172,7 @@ mod test {
     use crate::cli::engine_calls::Between;
     use crate::engine::observe::{CheckpointReport, Level, Message, Observer, RestartReport};
     use crate::engine::request::RestartRequest;
-    use crate::error::{Class, Failure, Stage, Subject};
+    use crate::error::{Class, Subject};
     use insta::assert_snapshot;
 
     /// An engine that answers with what it was given.

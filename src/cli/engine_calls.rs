@@ -1,14 +1,14 @@
 //! The engine as the command lines see it: two calls, behind a trait so that the tests can put something else in its place.
 
 use crate::engine::observe::{CheckpointReport, Observer, RestartReport};
-use crate::engine::request::{CheckpointRequest, RestartRequest};
+use crate::engine::request::{CheckpointRequest, Place, RestartRequest};
 use crate::error::Failure;
 use crate::policy::Stack;
 use crate::policy::verdict::Ids;
 
-/// Asked between the decisions of a restart and its work, with the ids that were decided: whether this process goes on. It does not when
-/// another one does the work in its place.
-pub type Between<'a> = &'a mut dyn FnMut(Ids) -> Result<bool, Failure>;
+/// Asked between the decisions of a restart and its work, with the ids that were decided: where this process goes on. `None`: it does not,
+/// another one has done the work in its place.
+pub type Between<'a> = &'a mut dyn FnMut(Ids) -> Result<Option<Place>, Failure>;
 
 /// Who does the work.
 pub trait Engine {
@@ -53,9 +53,8 @@ impl Engine for Reprise {
     ) -> Result<Option<RestartReport>, Failure> {
         let opened = crate::engine::open_restart(request, policies, observer)?;
         // A dry run makes nothing, no namespaces either.
-        if !policies.dry_run && !between(opened.ids)? {
-            return Ok(None);
-        }
-        crate::engine::restart(opened, request, policies, observer).map(Some)
+        let place = if policies.dry_run { Some(Place::Host) } else { between(opened.ids)? };
+        let Some(place) = place else { return Ok(None) };
+        crate::engine::restart(opened, &request.clone().at(place), policies, observer).map(Some)
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::exit::Refusal;
 use super::flag::destination::Place;
 use super::low::{CheckpointSaid, RestartSaid};
-use crate::engine::request::{CheckpointRequest, Destination, RestartRequest, Source};
+use crate::engine::request::{CheckpointRequest, Destination, Place as Home, RestartRequest, Source};
 
 /// Permission bits of a context file unless `--mode` says otherwise, as BLCR has them.
 pub const DEFAULT_MODE: u32 = 0o400;
@@ -75,6 +75,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         omit: said.omit,
         verify: said.verify,
         detach: said.detach,
+        place: Home::Host,
     })
 }
 
@@ -166,6 +167,7 @@ mod test {
             omit: Omit::Maybe,
             verify: false,
             detach: false,
+            place: Home::Host,
         };
         assert_eq!(restart_of("context.1"), expected);
         assert_eq!(restart_of("--verify context.1 --detach"), RestartRequest { verify: true, detach: true, ..expected });

@@ -93,6 +93,8 @@ pub struct RestartSaid {
     pub detach: bool,
     /// Scripts and decisions.
     pub scripting: Scripting,
+    /// All ids, in namespaces of the job's own.
+    pub namespace: bool,
 }
 
 impl Default for RestartSaid {
@@ -111,6 +113,7 @@ impl Default for RestartSaid {
             verify: false,
             detach: false,
             scripting: Scripting::default(),
+            namespace: false,
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod high;
 pub mod info;
 pub mod low;
 pub mod man;
+pub mod namespace;
 pub mod policies;
 pub mod preflight;
 pub mod program;

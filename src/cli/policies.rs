@@ -38,7 +38,10 @@ pub fn for_restart(said: &RestartSaid) -> Result<Stack, Failure> {
     let mut stack = commands(&said.hooks);
     stack.dry_run = said.scripting.dry_run;
     stack.push(FileRules(said.scripting.rules.clone()));
-    let ids = said.restore_pid.map(|restore| if restore { Ids::Keep } else { Ids::New });
+    let ids = match said.restore_pid {
+        Some(true) if said.namespace => Some(Ids::Namespace),
+        restore => restore.map(|restore| if restore { Ids::Keep } else { Ids::New }),
+    };
     stack.push(RestartFlags { relocate: said.relocations.clone(), ids });
     add_scripts(&mut stack, &said.scripting)?;
     Ok(stack)

@@ -11,6 +11,7 @@ use super::engine_calls::Engine;
 use super::exit::{self, Ending, Refusal};
 use super::flag::{Flag, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
 use super::low::RestartSaid;
+use super::namespace::{self, Entered, Inner};
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
@@ -18,9 +19,10 @@ use super::text::{self, Attempt};
 use super::wait::Held;
 use super::{high, policies, preflight};
 use crate::engine::observe::{Message, RestartReport};
-use crate::engine::request::{RestartRequest, Source};
+use crate::engine::request::{Place, RestartRequest, Source};
 use crate::error::{Class, Failure, Stage};
 use crate::policy::event::{ExitEvent, FailureEvent};
+use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack, Verdict};
 
 /// The program.
@@ -179,6 +181,16 @@ struct Restart<'a, 'b, 'c> {
 
 impl Restart<'_, '_, '_> {
     fn run(mut self) -> Ending {
+        let mut inner = None;
+        let ending = self.attempts(&mut inner);
+        match inner {
+            Some(inner) => inner.leave(ending),
+            None => ending,
+        }
+    }
+
+    /// Attempts until one succeeds or nobody wants another. They may move into namespaces, where this process is another one, and stay there.
+    fn attempts(&mut self, inner: &mut Option<Inner>) -> Ending {
         let mut attempt = 1;
         loop {
             let held = match Held::hold() {
@@ -186,12 +198,15 @@ impl Restart<'_, '_, '_> {
                 Err(error) => return surprise("cannot block signals", &error, self.reporter),
             };
             let mut watcher = Watcher::new(self.said.general);
-            let result = self.engine.restart(self.request, &mut self.policies, &mut |_| Ok(true), &mut watcher);
+            let mut over = Ending::Status(0);
+            let (request, reporter) = (self.request, &mut *self.reporter);
+            let mut between = |ids| settle(request, ids, &held, inner, &mut over, reporter);
+            let result = self.engine.restart(self.request, &mut self.policies, &mut between, &mut watcher);
             let messages = watcher.finish();
             self.reporter.log(self.policies.take_log());
             match result {
-                Ok(Some(report)) => return self.running(&report, &messages, &held),
-                Ok(None) => return Ending::Status(0),
+                Ok(Some(report)) => return self.running(&report, &messages, &held, inner.as_mut()),
+                Ok(None) => return over,
                 Err(failure) => {
                     // A pause must be left by a signal, as a restart is.
                     drop(held);
@@ -226,7 +241,7 @@ impl Restart<'_, '_, '_> {
     }
 
     /// The job runs: say so, tell the policies, wait. An answer other than 0 ends the waiting before it begins.
-    fn running(&mut self, report: &RestartReport, messages: &[Message], held: &Held) -> Ending {
+    fn running(&mut self, report: &RestartReport, messages: &[Message], held: &Held, inner: Option<&mut Inner>) -> Ending {
         if report.is_dry_run {
             self.reporter.decisions(report, &report.decisions, messages);
             return Ending::Status(0);
@@ -242,7 +257,11 @@ impl Restart<'_, '_, '_> {
             // Scripts that have nothing to say any more need not live as long as the job.
             self.policies = Stack::default();
         }
-        let ending = held.until_end(lead).unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, self.reporter));
+        let ended = match inner {
+            Some(inner) => inner.until_end(lead),
+            None => held.until_end(lead),
+        };
+        let ending = ended.unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, self.reporter));
         self.ended(ending)
     }
 
@@ -255,6 +274,45 @@ impl Restart<'_, '_, '_> {
         match ask(&mut self.policies, &Event::JobExit(event), self.reporter) {
             Some(Verdict::Status(status)) => Ending::Status(status),
             _ => ending,
+        }
+    }
+}
+
+/// Where the restart goes on: moves into namespaces if that was decided, or if saved ids can be had in no other way. `None`: it went on in
+/// there, and is over. What cannot be made in the second case is left to the engine, whose refusal names all that is wrong.
+fn settle(
+    request: &RestartRequest,
+    ids: Ids,
+    held: &Held,
+    inner: &mut Option<Inner>,
+    over: &mut Ending,
+    reporter: &mut Reporter<'_, '_>,
+) -> Result<Option<Place>, Failure> {
+    let wanted = match ids {
+        Ids::Namespace => true,
+        Ids::Keep => !namespace::may_choose_ids(),
+        Ids::New => false,
+    };
+    if inner.is_some() {
+        return Ok(Some(namespace::place(request)));
+    }
+    if !wanted {
+        return Ok(Some(Place::Host));
+    }
+    match namespace::enter(held) {
+        Ok(Entered::Inside(first)) => {
+            *inner = Some(first);
+            reporter.verbose("the ids are restored in namespaces of the job's own");
+            Ok(Some(namespace::place(request)))
+        }
+        Ok(Entered::Over(ending)) => {
+            *over = ending;
+            Ok(None)
+        }
+        Err(unavailable) if ids == Ids::Namespace => Err(Failure::new(Stage::Plan, unavailable)),
+        Err(unavailable) => {
+            reporter.verbose(&format!("{unavailable}: {}", unavailable.reason()));
+            Ok(Some(Place::Host))
         }
     }
 }

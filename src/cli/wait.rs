@@ -99,12 +99,12 @@ fn step(signal: i32, reached: bool) -> Step {
 }
 
 /// Whether the kernel sent it, which it does to whole process groups: `^C`, `^Z`, a new window size, the end of a terminal.
-fn is_group_signal(signal: &siginfo) -> bool {
+pub(super) fn is_group_signal(signal: &siginfo) -> bool {
     signal.ssi_code == libc::SI_KERNEL
 }
 
 /// A lead that has just ended is no failure: its end is seen next.
-fn forward(lead: i32, signal: i32) -> io::Result<()> {
+pub(super) fn forward(lead: i32, signal: i32) -> io::Result<()> {
     match send(lead, signal) {
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
         // A lead that changed its user id cannot be signalled; the sender would have been told the same.
@@ -114,7 +114,7 @@ fn forward(lead: i32, signal: i32) -> io::Result<()> {
 }
 
 /// Stops this process with the signal's default action, as the shell expects; returns when it is continued.
-fn stop(signal: i32) -> io::Result<()> {
+pub(super) fn stop(signal: i32) -> io::Result<()> {
     let mut only = SigSet::empty();
     only.add(Signal::try_from(signal)?);
     send(getpid().as_raw(), signal)?;
@@ -124,7 +124,7 @@ fn stop(signal: i32) -> io::Result<()> {
 }
 
 /// What a raw wait status means for our own end.
-fn ending(status: i32) -> Ending {
+pub(super) fn ending(status: i32) -> Ending {
     if libc::WIFEXITED(status) {
         Ending::Status(u8::try_from(libc::WEXITSTATUS(status)).unwrap_or(exit::USAGE))
     } else if libc::WIFSIGNALED(status) {

@@ -1,5 +1,6 @@
 //! The two flows of Reprise, each a straight line of phases.
 
+pub mod elsewhere;
 pub mod observe;
 pub mod request;
 

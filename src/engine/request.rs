@@ -76,6 +76,32 @@ pub struct RestartRequest {
     pub verify: bool,
     /// Leave when the job runs instead of waiting for it.
     pub detach: bool,
+    /// Where ids come from.
+    pub place: Place,
+}
+
+impl RestartRequest {
+    /// The same request at this place: a namespace brings every id back.
+    pub fn at(self, place: Place) -> RestartRequest {
+        match place {
+            Place::Host => RestartRequest { place, ..self },
+            Place::Namespace { .. } => RestartRequest { place, restore_pgid: true, restore_sid: true, ..self },
+        }
+    }
+}
+
+/// Where the processes of a restarted job come to live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Place {
+    /// Among those of the restarter.
+    #[default]
+    Host,
+    /// In a pid namespace made for them. The restarter is its first process already.
+    Namespace {
+        /// Sessions that are led from outside the job keep their processes in the process group of the restarter, whose terminal knows
+        /// no other.
+        foreground: bool,
+    },
 }
 
 /// Where a context file is read.

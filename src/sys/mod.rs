@@ -5,6 +5,7 @@
 
 pub mod cli_support;
 pub mod descriptor;
+pub mod namespace;
 pub mod pagemap;
 pub mod process;
 pub mod processor;

@@ -13,9 +13,16 @@ pub fn flags() -> Vec<Flag<RestartSaid>> {
         .help("Saved process and thread ids (default); fails if one is taken"),
         Flag::switch("no-restore-pid", |said: &mut RestartSaid| {
             said.restore_pid = Some(false);
+            said.namespace = false;
             Ok(())
         })
         .help("New process and thread ids; programs that remember their own or each other's will be wrong"),
+        Flag::switch("namespace", |said: &mut RestartSaid| {
+            said.restore_pid = Some(true);
+            said.namespace = true;
+            Ok(())
+        })
+        .help("All saved ids, free or taken, in a pid namespace of the job's own; without privilege this is what --restore-pid does"),
         Flag::switch("restore-pgid", |said: &mut RestartSaid| {
             said.restore_pgid = true;
             Ok(())
@@ -57,6 +64,20 @@ mod test {
         ] {
             let said = restart(line);
             assert_eq!((said.restore_pid.unwrap_or(true), said.restore_pgid, said.restore_sid), ids, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_restores_pids_and_new_ids_need_none() {
+        for (line, ids) in [
+            ("c", (None, false)),
+            ("--namespace c", (Some(true), true)),
+            ("--no-restore-pid --namespace c", (Some(true), true)),
+            ("--namespace --no-restore-pid c", (Some(false), false)),
+            ("--namespace --restore-pid c", (Some(true), true)),
+        ] {
+            let said = restart(line);
+            assert_eq!((said.restore_pid, said.namespace), ids, "{line}");
         }
     }
 }

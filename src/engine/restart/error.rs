@@ -97,7 +97,10 @@ impl Classified for PlanError {
     fn remedy(&self) -> Option<String> {
         match self {
             PlanError::IdTaken { .. } => Some("wait until it is free, or restart with new ids: --no-restore-pid".into()),
-            PlanError::IdForbidden => Some("run as root, or restart with new ids: --no-restore-pid".into()),
+            PlanError::IdForbidden => Some(
+                "run as root, allow user namespaces (cr_restart --verbose says what is missing), or restart with new ids: --no-restore-pid"
+                    .into(),
+            ),
             PlanError::Lineage { .. } => Some("leave out --restore-sid and --restore-pgid".into()),
             PlanError::Machine { .. } => {
                 Some("restart on a machine with the same kernel and a processor that has the same features".into())

@@ -7,6 +7,7 @@ mod bind;
 mod build;
 mod error;
 mod fill;
+mod ids;
 mod load;
 mod plan;
 mod raise;

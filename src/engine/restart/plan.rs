@@ -7,10 +7,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::PlanError;
+use super::ids;
 use super::space::find_room;
 use crate::engine::note::Notes;
 use crate::engine::origin;
-use crate::engine::request::RestartRequest;
+use crate::engine::request::{Place, RestartRequest};
 use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub restore_pgid: bool,
     /// Processes get their saved sessions.
     pub restore_sid: bool,
+    /// Where the job comes to live.
+    pub place: Place,
     /// Who makes each process.
     pub makers: Vec<Maker>,
     /// Address of the scratch, free in every process.
@@ -97,6 +100,7 @@ pub fn plan(
         restore_pid,
         restore_pgid,
         restore_sid: request.restore_sid,
+        place: request.place,
         makers: makers(snapshot).at(Stage::Plan)?,
         scratch,
         vdso_parking,
@@ -154,10 +158,10 @@ fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanEr
             check_free("thread id", thread.tid)?;
         }
         let is_ours = |id: i32| snapshot.processes.iter().any(|other| other.pid == id);
-        if request.restore_sid && !is_ours(process.sid) {
+        if request.restore_sid && !is_ours(process.sid) && !ids::stays_in_session(snapshot, process, request.place) {
             check_free("session", process.sid)?;
         }
-        if request.restore_pgid && !is_ours(process.pgid) {
+        if request.restore_pgid && !is_ours(process.pgid) && !ids::stays_in_group(snapshot, process, request.place) {
             check_free("process group", process.pgid)?;
         }
     }

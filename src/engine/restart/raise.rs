@@ -6,8 +6,10 @@
 use super::PlanError;
 use super::build::{Objects, settle};
 use super::fill::Fill;
+use super::ids;
 use super::plan::{Maker, Plan};
 use crate::engine::note::Notes;
+use crate::engine::request::Place;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, State};
 use crate::resource::memory::{shared, special};
@@ -67,6 +69,11 @@ impl Job {
 
 /// Makes all processes and threads, with their memory filled. Nobody runs yet.
 pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
+    if plan.place != Place::Host
+        && let Err(error) = ids::leave_free(snapshot)
+    {
+        notes.warn(Subject::default(), format!("the next process ids cannot be chosen, an id of the job may be taken: {error}"));
+    }
     let filtered = snapshot
         .processes
         .iter()
@@ -236,7 +243,8 @@ impl Raising<'_> {
             None => &mut *self.seed,
         };
         let taken = |error: TraceeError| taken(error, saved.pid);
-        if !self.plan.restore_sid || maker_session == Some(saved.sid) {
+        let stays = maker.is_none() && ids::stays_in_session(self.snapshot, saved, self.plan.place);
+        if !self.plan.restore_sid || maker_session == Some(saved.sid) || stays {
             return stub::spawn(from, scratch, birth).map_err(taken);
         }
         if saved.sid == saved.pid {
@@ -279,7 +287,11 @@ impl Raising<'_> {
     /// Puts every process into its saved group. Leaders first; a group whose leader has ended is made by a placeholder.
     fn groups(&mut self) -> Result<(), crate::resource::KindError> {
         let group_of = |index: usize| self.snapshot.processes[index].pgid;
-        let is_member = |index: usize| self.snapshot.processes[index].sid != self.snapshot.processes[index].pid || !self.plan.restore_sid;
+        let is_member = |index: usize| {
+            let saved = &self.snapshot.processes[index];
+            let leads_session = saved.sid == saved.pid && self.plan.restore_sid;
+            !leads_session && !ids::stays_in_group(self.snapshot, saved, self.plan.place)
+        };
         let members: Vec<usize> = (0..self.processes.len()).filter(|index| is_member(*index)).collect();
         let mut placeholders = Vec::new();
         let mut made: Vec<i32> = Vec::new();
@@ -298,14 +310,18 @@ impl Raising<'_> {
                 let leader = &mut self.processes[index].threads[0];
                 let mut placeholder = stub::spawn(leader, self.scratch, birth).map_err(|error| taken(error, group))?;
                 set_group(&mut placeholder, self.scratch, 0)?;
-                placeholders.push(placeholder);
+                placeholders.push((index, placeholder));
                 made.push(group);
             }
             if self.processes[index].pid != group {
                 set_group(&mut self.processes[index].threads[0], self.scratch, group)?;
             }
         }
-        placeholders.into_iter().for_each(discard);
+        for (index, placeholder) in placeholders {
+            let pid = placeholder.pid;
+            discard(placeholder);
+            forget(&mut self.processes[index].threads[0], self.scratch, pid)?;
+        }
         Ok(())
     }
 
@@ -363,6 +379,14 @@ fn discard(placeholder: Stopped) {
             break;
         }
     }
+}
+
+/// In the parent of a placeholder that has been discarded: takes the zombie away, which its tracer cannot.
+fn forget(parent: &mut Stopped, scratch: &Scratch, pid: i32) -> Result<(), TraceeError> {
+    let mut batch = Batch::new();
+    let options = libc::WNOHANG | libc::__WALL;
+    batch.call("forget a placeholder", libc::SYS_wait4, [pid.into(), 0u64.into(), options.into(), 0u64.into()]);
+    scratch.run(parent, &batch).map(drop)
 }
 
 fn taken_thread(error: TraceeError, saved: &Process) -> crate::resource::KindError {

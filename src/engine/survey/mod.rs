@@ -18,6 +18,7 @@ use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::KindError;
+use crate::sys::namespace::{Namespace, Sort};
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 
@@ -122,6 +123,7 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
         Some(_) | None => dir,
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
+    refuse_foreign(process.pid, &status)?;
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
     let pidfd = match (zombie, dir.pid() == process.pid) {
         (true, _) => None,
@@ -129,6 +131,17 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
         (false, false) => process::pidfd_open_thread(dir.pid()).ok(),
     };
     Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
+}
+
+/// In a pid namespace of its own a process knows itself and the others by other ids than we do: saved by us, they would be wrong.
+fn refuse_foreign(pid: i32, status: &Status) -> Result<(), KindError> {
+    let [_, .., there] = status.ns_tgid[..] else { return Ok(()) };
+    let user = Namespace::of(pid, Sort::User).and_then(|user| user.is_own()).unwrap_or(false);
+    let flags = if user { "-p -m" } else { "-U --preserve-credentials -p -m" };
+    Err(KindError::Unsupported {
+        what: format!("process {pid}, which is process {there} of another pid namespace,"),
+        remedy: format!("name a process in it by itself, or run cr_checkpoint there: nsenter -t {pid} {flags} cr_checkpoint ..."),
+    })
 }
 
 /// Orders processes so that every parent stands before its children.

@@ -157,9 +157,9 @@ impl Session {
         let limit = self.host.options.limits.state_bytes;
         let kept =
             self.host.json(&LuaValue::Table(self.state.clone())).map_err(|why| format!("cr.state cannot be kept: JSON cannot hold {why}"));
-        let kept = kept.and_then(|value| match value {
-            Value::Array(list) if list.is_empty() => Ok(None),
-            value => Ok(Some(value.to_string())),
+        let kept = kept.map(|value| match value {
+            Value::Array(list) if list.is_empty() => None,
+            value => Some(value.to_string()),
         });
         self.said(kept.and_then(|kept| match kept {
             Some(text) if text.len() > limit => {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::warn;
 use crate::image::Tag;
-use crate::proc::Status;
 use crate::proc::status::Ids;
+use crate::proc::{IdMap, Status};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
 use crate::sys::process;
 use crate::tracee::Batch;
@@ -64,8 +64,9 @@ impl TaskKind for Credential {
 
     fn plan(&self, state: &CredentialV1, cx: &mut Plan<'_>) -> Result<(), KindError> {
         let own = CredentialV1::own()?;
-        own.may_become(state)?;
-        for loss in own.losses(state) {
+        let reach = Reach::own()?;
+        own.may_become(state, &reach)?;
+        for loss in own.losses(state, &reach) {
             warn(&mut cx.warnings, loss);
         }
         Ok(())
@@ -132,25 +133,27 @@ impl CredentialV1 {
     }
 
     /// Fails when the ids of `wanted` are out of reach.
-    fn may_become(&self, wanted: &CredentialV1) -> Result<(), KindError> {
+    fn may_become(&self, wanted: &CredentialV1, reach: &Reach) -> Result<(), KindError> {
         let within = |wanted: [u32; 4], own: [u32; 4]| wanted.iter().all(|id| own[..3].contains(id));
         let denied = |who: String| KindError::Denied {
             what: format!("the job ran as {who}, and the user of the restart may not become that"),
             remedy: "restart it as that user, or as root".into(),
         };
-        if !self.has(CAP_SETUID) && !within(wanted.uids, self.uids) {
+        let all = |ids: [u32; 4], map: &IdMap| ids.iter().all(|id| map.has(*id));
+        if !(within(wanted.uids, self.uids) || self.has(CAP_SETUID) && all(wanted.uids, &reach.uids)) {
             return Err(denied(format!("user {}", list(&wanted.uids))));
         }
-        if !self.has(CAP_SETGID) && !within(wanted.gids, self.gids) {
+        if !(within(wanted.gids, self.gids) || self.has(CAP_SETGID) && all(wanted.gids, &reach.gids)) {
             return Err(denied(format!("group {}", list(&wanted.gids))));
         }
         Ok(())
     }
 
     /// What `wanted` has or has not, and a stub cannot be given or made to give up; one sentence each.
-    fn losses(&self, wanted: &CredentialV1) -> Vec<String> {
+    fn losses(&self, wanted: &CredentialV1, reach: &Reach) -> Vec<String> {
         let mut losses = Vec::new();
-        if wanted.groups != self.groups && !(self.has(CAP_SETGID) && may_set_groups()) {
+        let may_set_groups = self.has(CAP_SETGID) && reach.may_set_groups;
+        if reach.shown(&wanted.groups) != self.groups && !may_set_groups {
             losses.push(format!(
                 "the job had the supplementary groups {}, it goes on with {}: to set them needs CAP_SETGID",
                 list(&wanted.groups),
@@ -235,6 +238,36 @@ fn capset(batch: &mut Batch, permitted: u64, effective: u64, inheritable: u64) {
     batch.attempt(libc::SYS_capset, [header.into(), data.into()]);
 }
 
+/// What the user namespace of the restarter knows of the wider world (user_namespaces(7)).
+struct Reach {
+    uids: IdMap,
+    gids: IdMap,
+    may_set_groups: bool,
+}
+
+impl Reach {
+    fn own() -> Result<Reach, KindError> {
+        let map = |name: &str| {
+            let text = std::fs::read(format!("/proc/self/{name}"));
+            let text = text.map_err(|error| KindError::host(format!("read our {name}"), errno_of(&error)))?;
+            IdMap::parse(&text).map_err(|_| KindError::host(format!("understand our {name}"), crate::sys::Errno::EINVAL))
+        };
+        Ok(Reach { uids: map("uid_map")?, gids: map("gid_map")?, may_set_groups: may_set_groups() })
+    }
+
+    /// Groups as getgroups(2) shows them here. Where they cannot be set, those that the job had under the same user look like this:
+    /// the threads still have the real ones.
+    fn shown(&self, groups: &[u32]) -> Vec<u32> {
+        let mut shown: Vec<u32> = groups.iter().map(|group| self.gids.shown(*group)).collect();
+        shown.sort_unstable();
+        shown
+    }
+}
+
+fn errno_of(error: &std::io::Error) -> crate::sys::Errno {
+    crate::sys::Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
 /// A user namespace made without rights forbids setgroups(2) for ever (user_namespaces(7)).
 fn may_set_groups() -> bool {
     std::fs::read("/proc/self/setgroups").map_or(true, |text| !text.starts_with(b"deny"))
@@ -278,6 +311,23 @@ mod test {
         CredentialV1 { permitted: all, effective: all, bounding: all, groups: vec![0], ..CredentialV1::default() }
     }
 
+    fn everything() -> Reach {
+        let all = || IdMap::parse(b"0 0 4294967295").unwrap();
+        Reach { uids: all(), gids: all(), may_set_groups: true }
+    }
+
+    #[test]
+    fn in_a_user_namespace_there_are_no_other_users_and_groups_look_alike() {
+        let only = || IdMap::parse(b"1000 1000 1").unwrap();
+        let reach = Reach { uids: only(), gids: only(), may_set_groups: false };
+        let own = CredentialV1 { groups: vec![1000, 65534, 65534], permitted: root().permitted, effective: root().effective, ..user(1000) };
+        let job = CredentialV1 { groups: vec![27, 44, 1000], ..user(1000) };
+        assert_eq!((own.may_become(&job, &reach).is_ok(), own.losses(&job, &reach)), (true, vec![]));
+        assert!(own.may_become(&user(1001), &reach).is_err());
+        let lost = own.losses(&CredentialV1 { groups: vec![27, 1000], ..job }, &reach);
+        assert_eq!(lost, ["the job had the supplementary groups 27, 1000, it goes on with 1000, 65534: to set them needs CAP_SETGID"]);
+    }
+
     fn user(uid: u32) -> CredentialV1 {
         CredentialV1 { uids: [uid; 4], gids: [uid; 4], groups: vec![uid], permitted: 0, effective: 0, ..root() }
     }
@@ -292,7 +342,7 @@ mod test {
             (user(1000), set_user, Some("the job ran as user 1000, 1001, and the user of the restart may not become that")),
             (user(1000), root(), Some("the job ran as user 0, and the user of the restart may not become that")),
         ] {
-            let text = own.may_become(&wanted).err().map(|error| error.to_string());
+            let text = own.may_become(&wanted, &everything()).err().map(|error| error.to_string());
             assert_eq!(text.as_deref(), refusal, "{:?} to {:?}", own.uids, wanted.uids);
         }
     }
@@ -331,7 +381,7 @@ mod test {
             (user(1000), with(|state| state.securebits = 1), Some("the secure bits 0x1 of the job need CAP_SETPCAP")),
             (with(|state| state.no_new_privs = true), user(1000), Some("no_new_privs is set in the restarter, and so it is in the job")),
         ] {
-            assert_eq!(own.losses(&wanted).join("; "), loss.unwrap_or_default(), "{own:?}");
+            assert_eq!(own.losses(&wanted, &everything()).join("; "), loss.unwrap_or_default(), "{own:?}");
         }
     }
 

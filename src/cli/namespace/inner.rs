@@ -1,0 +1,135 @@
+//! The first process of the job's pid namespace: it restarts the job, is the parent of its orphans, and reports the end.
+//!
+//! When it ends, the kernel kills whatever is left in the namespace. So:
+//!
+//! - While `cr_restart` stands for the job, the end of one is the end of the other: this process dies with its parent
+//!   (PR_SET_PDEATHSIG). `kill -9` of `cr_restart` leaves nothing behind.
+//! - Once the lead has ended, or the job is detached, `cr_restart` goes and this process stays, out of sight, for as long as there is
+//!   anybody in the namespace, as the init of a machine would.
+//!
+//! Relies on all signals being blocked. Signals that are sent to this process itself are not for the job and are dropped.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::exit;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::{Pid, chdir, dup2_stderr, dup2_stdin, dup2_stdout, getpgid, getpgrp};
+
+use super::link::{Link, Message};
+use super::{Step, Unavailable};
+use crate::cli::exit::{self, Ending};
+use crate::cli::wait;
+use crate::sys::cli_support::pidfd;
+use crate::sys::{namespace, process};
+
+/// The first process, as the code of the restart sees it.
+#[derive(Debug)]
+pub struct Inner {
+    link: Link,
+}
+
+impl Inner {
+    /// Waits for its place below `cr_restart` and makes `/proc` its own. Does not return if that fails, or when nobody waits any more.
+    pub(super) fn begin(mut link: Link) -> Inner {
+        if !matches!(link.receive(), Ok(Some(Message::Go))) {
+            exit(exit::HELPER.into());
+        }
+        let result = prctl::set_pdeathsig(Signal::SIGKILL).map_err(|source| Unavailable { step: Step::Prepare, source });
+        let result = result.and_then(|()| namespace::mount_own_proc().map_err(|source| Unavailable { step: Step::Mount, source }));
+        let said = match &result {
+            Ok(()) => link.send(Message::Ready),
+            Err(unavailable) => link.send(unavailable.message()),
+        };
+        if said.is_err() || result.is_err() {
+            exit(exit::HELPER.into());
+        }
+        Inner { link }
+    }
+
+    /// Serves the job until its lead ends: signals go to the lead, orphans that end are collected. Says how the lead ended.
+    pub fn until_end(&mut self, lead: i32) -> io::Result<Ending> {
+        let ended = pidfd(lead)?;
+        let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        self.tell(Message::Running);
+        loop {
+            if let Some(status) = collect(lead)? {
+                return Ok(wait::ending(status));
+            }
+            let mut sources = [signals.as_fd(), ended.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            match poll(&mut sources, PollTimeout::NONE) {
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            let has_message = sources[2].any() == Some(true);
+            while signals.read_signal()?.is_some() {}
+            if has_message {
+                self.hear(lead)?;
+            }
+        }
+    }
+
+    /// One message from outside.
+    fn hear(&mut self, lead: i32) -> io::Result<()> {
+        match self.link.receive()? {
+            Some(Message::Signal { number, group }) => {
+                let reached = group && getpgid(Some(Pid::from_raw(lead))) == Ok(getpgrp());
+                if reached { Ok(()) } else { wait::forward(lead, number) }
+            }
+            Some(message) => Err(io::Error::other(format!("{message:?} is not expected"))),
+            // cr_restart has been killed.
+            None => exit(exit::HELPER.into()),
+        }
+    }
+
+    /// Tells `cr_restart` how to end, and stays for the others of the job.
+    pub fn leave(mut self, ending: Ending) -> ! {
+        let stays = prctl::set_pdeathsig(None).is_ok();
+        self.tell(Message::Ended(ending));
+        drop(self);
+        if stays && let Err(error) = stand_aside() {
+            // What holds the terminal or a pipe of cr_restart is a nuisance; ending now would kill the others.
+            eprintln!("cr_restart: cannot let go of what it inherited: {error}");
+        }
+        // Fails when there is nobody left.
+        while process::wait_all(-1).is_ok() {}
+        exit(0);
+    }
+
+    /// Nobody to talk to means that cr_restart was killed, and so are we.
+    fn tell(&mut self, message: Message) {
+        if self.link.send(message).is_err() {
+            exit(exit::HELPER.into());
+        }
+    }
+}
+
+/// Collects whatever has ended among our children; the raw status of the lead, if it was among them.
+fn collect(lead: i32) -> io::Result<Option<i32>> {
+    let mut end = None;
+    loop {
+        match process::poll_wait(-1) {
+            Ok(Some((pid, status))) if pid == lead => end = Some(status),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(Errno::ECHILD) => return Ok(end),
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Lets go of terminal, pipes, directories and files, so that others do not wait for us.
+fn stand_aside() -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    drop(null);
+    chdir("/")?;
+    // Nothing that owns a descriptor is used from here on.
+    Ok(namespace::close_from(3)?)
+}
