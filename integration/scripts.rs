@@ -29,6 +29,7 @@ pub fn cases() -> Vec<Case> {
         ("state", state),
         ("relocate", relocate),
         ("retry", retry),
+        ("namespace", namespace),
         ("statuses", statuses),
         ("commands-beside", commands_beside),
         ("pre-resume", pre_resume),
@@ -319,6 +320,32 @@ end)
     let job = Job { waited: tool, ..job };
     site.go(&job, "restart")?;
     site.passes(&job)
+}
+
+/// The pid is taken: a script moves the job into namespaces of its own, and goes on being asked there.
+fn namespace(site: &Site) -> Verdict {
+    let hook = script(
+        site,
+        "namespace.lua",
+        r#"
+cr.on("pre-restart", function(restart) if #restart.differs.pids > 0 then return { pid = "namespace" } end end)
+cr.on("file-disposition", { side = "restart", path = "**/log" }, function() return "append" end)
+cr.on("on-success", function(job) print("runs", job.pids[1].old == job.pids[1].new, cr.exec({ "echo", "here" }).stdout) end)
+cr.on("job-exit", function(exit) return exit.status + 5 end)
+"#,
+    )?;
+    let job = start(site, "file_action")?;
+    site.checkpoint(&[], &context(site), job.pid)?;
+    let mut command = site.command(site.tool("cr_restart"));
+    let (tool, base) = site.launch(command.args(["--hook", &hook]).arg(context(site)))?;
+    let said = || fs::read_to_string(base.with_extension("stderr")).unwrap_or_default();
+    ensure(wait_until(site.patience, || said().contains("runs true here")), said)?;
+    site.go(&job, "restart")?;
+    let end = site.children.wait(tool, site.patience)?;
+    ensure(end == End::Code(5), || format!("ended with {end}: {}", said()))?;
+    let end = site.children.wait(job.waited, site.patience)?;
+    ensure(end == End::Code(0), || format!("the first job ended with {end}"))?;
+    site.gone()
 }
 
 /// Numbers become exit statuses: of failures, of a job that runs, of a job that has ended.

@@ -14,10 +14,11 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::SigSet;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid, setpgid};
 
 use crate::policy::lua::{Launched, Launcher, Options, Running, serve};
-use crate::sys::cli_support::{die_with_parent, exit_at_once, fork_single_threaded, keep_only, kill_by, pidfd, wait_status};
+use crate::sys::cli_support::{die_with_parent, exit_at_once, fork_single_threaded, keep_only, kill_by, pidfd};
 
 /// How long a killed process may take to be gone before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -104,11 +105,12 @@ impl Fork {
     fn waited(&self, patience: Duration) -> Option<String> {
         let begun = Instant::now();
         loop {
-            match wait_status(self.pid) {
-                Ok(Some(status)) if libc::WIFSIGNALED(status) => return Some(format!("it was ended by signal {}", libc::WTERMSIG(status))),
-                Ok(Some(status)) => return Some(described(libc::WEXITSTATUS(status))),
-                Ok(None) if begun.elapsed() < patience => thread::sleep(PAUSE),
-                Ok(None) | Err(_) => return None,
+            // By descriptor: in another pid namespace the number would be somebody else's.
+            match waitid(Id::PIDFd(self.pidfd.as_fd()), WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG) {
+                Ok(WaitStatus::Signaled(_, signal, _)) => return Some(format!("it was ended by signal {}", signal as i32)),
+                Ok(WaitStatus::Exited(_, status)) => return Some(described(status)),
+                Ok(_) if begun.elapsed() < patience => thread::sleep(PAUSE),
+                Ok(_) | Err(_) => return None,
             }
         }
     }
