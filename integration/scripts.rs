@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         ("skip", skip),
         ("refuse", refuse),
         ("omit-all", omit_all),
+        ("objects", objects),
         ("area", area),
         ("afterwards", afterwards),
         ("state", state),
@@ -209,6 +210,37 @@ fn omit_all(site: &Site) -> Verdict {
     ensure(ran.end != End::Code(0), || "a job of nobody was saved".to_owned())?;
     says(&ran.stderr, "every process is omitted")?;
     runs_on(site, &job)
+}
+
+/// Sockets are closed, or a path is opened in their place; at restart that can be decided anew.
+fn objects(site: &Site) -> Verdict {
+    let close = script(
+        site,
+        "close.lua",
+        r#"
+cr.on("object-disposition", { kind = "socket", side = "checkpoint" }, function(object)
+  if object.state == "listening" and object.family == "inet" then return "close" end
+  if object.family == "unix" and object.type == "stream" and object.peer_pid then return { path = "/dev/null" } end
+end)
+"#,
+    )?;
+    let shut = script(site, "shut.lua", r#"cr.on("object-disposition", { kind = "stand_in" }, function() return "close" end)"#)?;
+    let repair = script(site, "repair.lua", r#"cr.on("object-disposition", { kind = "socket" }, function() return "repair" end)"#)?;
+    let job = start(site, "stand_in")?;
+    let ran = site.try_checkpoint(&["--hook", &repair], &context(site), job.pid)?;
+    ensure(ran.end != End::Code(0), || "a socket was repaired".to_owned())?;
+    says(&ran.stderr, "\"repair\", which")?;
+    site.checkpoint_and_kill(&["--hook", &close], &context(site), &job)?;
+    let mut job = job;
+    for (options, state) in [(&[][..], "closed null"), (&["--hook", &shut][..], "closed closed")] {
+        job = site.restart(options, &context(site), &job)?;
+        site.go(&job, "restart")?;
+        site.passes(&job)?;
+        let found = fs::read_to_string(site.work().join("state")).attempt("read what stands for the sockets")?;
+        ensure(found == state, || format!("{found}, not {state}"))?;
+        fs::remove_file(site.work().join("go")).attempt("begin again")?;
+    }
+    Ok(())
 }
 
 /// The contents of an area can be left out; it is zeros then.

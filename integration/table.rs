@@ -320,6 +320,7 @@ pub const ROWS: &[Row] = &[
     row("sparse"),
     row("sparse_descriptor"),
     row("stack"),
+    row("stand_in").refused("descriptor"),
     row("static"),
     row("stop_report"),
     row("stopped"),
