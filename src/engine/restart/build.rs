@@ -167,12 +167,21 @@ impl Objects {
         self.is_kept = true;
     }
 
-    /// Closes our writable descriptors of programs that came with the context file, once they are complete, and returns their numbers: the
-    /// kernel takes no file as `/proc/PID/exe` that anybody has open for writing, and the first stub has them open, too.
-    pub fn close_programs(&mut self, snapshot: &Snapshot) -> Vec<RawFd> {
+    /// Programs that came with the context file, once they are complete: from now on we have them open for reading only. Returns the numbers
+    /// of the writable descriptors, which the first stub still has. The kernel takes no file as `/proc/PID/exe` that anybody has open for
+    /// writing.
+    pub fn close_programs(&mut self, snapshot: &Snapshot) -> Result<Vec<RawFd>, KindError> {
         let programs: HashSet<ObjectId> = snapshot.memories.iter().filter_map(|memory| memory.exe).collect();
-        let close = |id: ObjectId| self.built[id as usize].descriptors.drain(..).map(|fd| fd.as_raw_fd()).collect::<Vec<_>>();
-        programs.into_iter().flat_map(close).collect()
+        let mut numbers = Vec::new();
+        for id in programs {
+            for fd in &mut self.built[id as usize].descriptors {
+                let path = &snapshot.objects[id as usize].path;
+                let to_read = file::open::reopen(fd.as_fd(), libc::O_RDONLY);
+                let to_read = to_read.map_err(|errno| KindError::path("open for reading a copy of", path, errno))?;
+                numbers.push(std::mem::replace(fd, to_read).as_raw_fd());
+            }
+        }
+        Ok(numbers)
     }
 
     /// The descriptor number in the restarter, and so in every stub, that stands for a descriptor of the job. `None`: it stays closed.

@@ -84,7 +84,8 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut
     park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
     settle(snapshot, plan, objects, notes)?;
-    close_in_stub(&objects.close_programs(snapshot), &mut seed, &scratch).at(Stage::Raise)?;
+    let writable = objects.close_programs(snapshot).at(Stage::Build)?;
+    close_in_stub(&writable, &mut seed, &scratch).at(Stage::Raise)?;
     let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
     for (index, saved) in snapshot.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
