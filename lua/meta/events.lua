@@ -3,6 +3,25 @@
 ---
 --- One handler type an event, in the order in which a job meets them. `docs/hooks.md` is made from this file, and a test runs every example.
 
+--- The name of an event.
+---@alias cr.EventName
+---| "pre-checkpoint" # a checkpoint was asked for
+---| "frozen" # the job stands still
+---| "process" # a process is about to be described
+---| "file-disposition" # a file is open or mapped
+---| "object-disposition" # something else is open
+---| "area-disposition" # memory is about to be saved
+---| "post-checkpoint" # the context file is complete
+---| "checkpoint-failed" # there is no context file, and the job runs
+---| "pre-restart" # a context file was read
+---| "pre-resume" # the restored job is about to run
+---| "on-success" # the restored job runs
+---| "fail-args" # the restart was asked for wrongly
+---| "fail-temp" # the restart may succeed later
+---| "fail-env" # the machine must be put right first
+---| "fail-perm" # the restart can never succeed
+---| "job-exit" # the restarted job has ended
+
 --- Before anything is touched: the request is understood and the processes are known.
 ---
 --- **The job** runs. **It decides** whether there is a checkpoint at all: `"skip"` ends with success and without a context file, `cr.fail` refuses.
@@ -70,8 +89,8 @@
 ---
 --- cr.on("file-disposition", { path = "/scratch/**", writable = true }, function() return "replace" end)
 ---
---- cr.on("file-disposition", { side = "restart" }, function(file)
----   if file.changed and file.changed.missing then
+--- cr.on("file-disposition", { side = "restart", changed = true }, function(file)
+---   if file.changed.missing then
 ---     cr.log.warn(file.path .. " is gone, going on with an empty one")
 ---     return { action = "ignore", path = "/tmp/lost-and-found" }
 ---   end
@@ -95,9 +114,7 @@
 --- local cr = require "cr"
 ---
 --- -- the license server is asked again after the restart
---- cr.on("object-disposition", { kind = "socket", restorable = false }, function(socket)
----   if socket.peer and cr.glob("*:27000", socket.peer) then return "close" end
---- end)
+--- cr.on("object-disposition", { kind = "socket", restorable = false, peer = "*:27000" }, function() return "close" end)
 --- ```
 --- ```console
 --- $ cr_hooks fire hook.lua object-disposition --data '{"kind": "socket", "peer": "10.0.0.9:27000"}'
@@ -114,11 +131,7 @@
 --- local cr = require "cr"
 ---
 --- -- memory that its owner keeps out of core dumps (madvise MADV_DONTDUMP) is a cache here
---- cr.on("area-disposition", { name = "[[]anon:cache*" }, function(area)
----   for _, flag in ipairs(area.flags) do
----     if flag == "dd" then return "skip" end
----   end
---- end)
+--- cr.on("area-disposition", { name = "[[]anon:cache*]", flags = "dd" }, function() return "skip" end)
 --- ```
 --- ```console
 --- $ cr_hooks fire hook.lua area-disposition --data '{"name": "[anon:cache 1]", "flags": ["rd", "wr", "dd"]}'
