@@ -20,9 +20,9 @@ local cr = {}
 
 --- Registers a handler. Handlers run in the order of registration, files in the order of `--hook`; the first answer that is not nil counts.
 ---
---- With a filter the handler is only called for events whose fields match; see `cr.Filter`. Unknown events and unknown keys are errors.
+--- With a filter the handler is only called for events whose fields match. Unknown events and unknown keys are errors.
 ---@param event cr.EventName Which event.
----@param filter cr.Filter Fields of the event with the values to match; may be left out.
+---@param filter cr.Filter Which of these events; may be left out.
 ---@param handler fun(event: table): any Gets the event's table, returns its answer or nothing.
 ---@overload fun(event: "pre-checkpoint", handler: cr.handler.PreCheckpoint)
 ---@overload fun(event: "pre-checkpoint", filter: cr.Filter, handler: cr.handler.PreCheckpoint)
@@ -58,7 +58,7 @@ local cr = {}
 ---@overload fun(event: "job-exit", filter: cr.Filter, handler: cr.handler.JobExit)
 function cr.on(event, filter, handler) end
 
---- Which events a handler wants: names of fields of the event, each with the value it must have, or a list of values of which one must match. A string is a
+--- Names of fields of the event, each with the value it must have, or a list of values of which one must match. A string is a
 --- pattern, a number must be equal. true wants a field that is true, or that is there at all; false one that is false, empty or nil.
 ---@alias cr.Filter table<string, string|number|boolean|(string|number|boolean)[]>
 

@@ -68,7 +68,7 @@ fn events(meta: &Meta) -> Result<String, String> {
         match shown.iter().find(|(class, _)| *class == argument.name) {
             Some((_, first)) => write!(text, "The argument is that of [`{first}`](#{first}).\n\n").expect("text grows"),
             None => {
-                text += &table("Field", &flattened(meta, argument, ""));
+                text += &table(meta, "Field", &flattened(meta, argument, ""));
                 shown.push((&argument.name, event));
             }
         }
@@ -84,12 +84,7 @@ fn flattened(meta: &Meta, class: &Class, prefix: &str) -> Vec<Field> {
         let name = format!("{prefix}{}", field.name);
         let is_list = field.kind.ends_with("[]");
         let inner = meta.class(field.kind.trim_end_matches("[]"));
-        let kind = match (inner, is_list) {
-            (Some(_), true) => "list of tables",
-            (Some(_), false) => "table",
-            (None, _) => &field.kind,
-        };
-        fields.push(Field { name: name.clone(), kind: kind.to_owned(), ..field.clone() });
+        fields.push(Field { name: name.clone(), ..field.clone() });
         if let Some(inner) = inner {
             fields.extend(flattened(meta, inner, &format!("{name}{}", if is_list { "[…]." } else { "." })));
         }
@@ -97,14 +92,26 @@ fn flattened(meta: &Meta, class: &Class, prefix: &str) -> Vec<Field> {
     fields
 }
 
-fn table(heading: &str, fields: &[Field]) -> String {
+fn table(meta: &Meta, heading: &str, fields: &[Field]) -> String {
     let mut text = format!("| {heading} | Type | What |\n|---|---|---|\n");
     for Field { name, is_optional, kind, text: what } in fields {
-        let kind = kind.strip_prefix("cr.").map_or(kind.replace('|', " or ").replace('"', ""), |_| "string".to_owned());
         let nil = if *is_optional { " or nil" } else { "" };
-        writeln!(text, "| `{name}` | {kind}{nil} | {what} |").expect("text grows");
+        writeln!(text, "| `{name}` | {}{nil} | {what} |", plain(meta, kind)).expect("text grows");
     }
     text + "\n"
+}
+
+/// A type for readers: what the language server's names stand for, and none of its signs.
+fn plain(meta: &Meta, kind: &str) -> String {
+    let item = kind.trim_end_matches("[]");
+    let name = match (meta.class(item), meta.alias(item)) {
+        (Some(class), _) if class.fields.is_empty() => "a value of its own",
+        (Some(_), _) => "table",
+        (None, Some(_)) => "string",
+        (None, None) => item,
+    };
+    let name = name.replace('|', " or ").replace('"', "").replace('<', " of ").replace('>', "");
+    if item.len() < kind.len() { format!("list of {name}{}", if name.ends_with('s') { "" } else { "s" }) } else { name }
 }
 
 fn words(meta: &Meta) -> String {
@@ -124,8 +131,8 @@ fn words(meta: &Meta) -> String {
 /// The table `cr`: its plain fields, then its functions.
 fn surface(meta: &Meta) -> String {
     let Some(class) = meta.class("cr") else { return String::new() };
-    let plain: Vec<Field> = class.fields.iter().filter(|field| !matches!(field.kind.as_str(), "cr.Log" | "cr.Json")).cloned().collect();
-    let mut text = table("Field of `cr`", &plain);
+    let fields: Vec<Field> = class.fields.iter().filter(|field| !matches!(field.kind.as_str(), "cr.Log" | "cr.Json")).cloned().collect();
+    let mut text = table(meta, "Field of `cr`", &fields);
     for function in meta.functions.iter().filter(|function| !function.name.starts_with("test.") && !function.name.contains(':')) {
         let name = match function.name.split_once('.') {
             Some(("cr", _)) => function.name.clone(),
@@ -148,22 +155,22 @@ fn section(meta: &Meta, name: &str, function: &Function) -> String {
     let mut text = format!("#### {name}({})\n\n{}\n\n", parameters.join(", "), function.text);
     // What a table of the arguments looks like.
     for class in function.parameters.iter().filter_map(|parameter| meta.class(&parameter.kind)) {
-        text += &table("Field", &class.fields);
+        text += &table(meta, "Field", &class.fields);
     }
-    for Field { name, text: what, .. } in function.parameters.iter().filter(|parameter| !parameter.text.is_empty()) {
-        writeln!(text, "- `{name}`: {what}").expect("text grows");
+    for Field { name, kind, text: what, .. } in function.parameters.iter().filter(|parameter| !parameter.text.is_empty()) {
+        let alias = meta.alias(kind).filter(|alias| alias.words.is_empty()).map_or(String::new(), |alias| format!(" {}", alias.text));
+        writeln!(text, "- `{name}`: {what}{alias}").expect("text grows");
     }
     for (kind, what) in &function.returns {
         let (_, meaning) = what.split_once(' ').unwrap_or((what, ""));
-        let kind_name = kind.trim_end_matches('?').replace('|', " or ");
-        let class = meta.class(&kind_name);
-        let kind_name = if class.is_some() { "table".to_owned() } else { kind_name };
+        let known = kind.trim_end_matches('?');
+        let class = meta.class(known);
         let nil = if kind.ends_with('?') { " or nil" } else { "" };
         let meaning = if meaning.is_empty() { String::new() } else { format!(": {meaning}") };
-        writeln!(text, "- returns {kind_name}{nil}{meaning}").expect("text grows");
+        writeln!(text, "- returns {}{nil}{meaning}", plain(meta, known)).expect("text grows");
         if let Some(class) = class.filter(|class| !class.fields.is_empty()) {
             text += "\n";
-            text += &table("Field", &class.fields);
+            text += &table(meta, "Field", &class.fields);
         }
     }
     text.trim_end().to_owned() + "\n\n"
