@@ -19,7 +19,7 @@ t.describe("roll_back_outputs", function()
   t.it("says which files are too large", function()
     local hook = t.load("../roll_back_outputs.lua", args)
     t.expect(hook:fire("file-disposition", { path = "/scratch/run7/big", writable = true, size = 11 << 20 })):is_nil()
-    t.expect(hook.log[1].level):equals("warning")
+    t.expect(hook.log[1].level):equals("warn")
     t.expect(hook.log[1].text):matches("/scratch/run7/big has 11 MiB")
   end)
 

@@ -62,7 +62,7 @@ function cr.on(event, filter, handler) end
 --- pattern, a number must be equal. true wants a field that is true, or that is there at all; false one that is false, empty or nil.
 ---@alias cr.Filter table<string, string|number|boolean|(string|number|boolean)[]>
 
---- Refuses the checkpoint or the restart. It raises an error and does not return. Allowed in `pre-checkpoint`, `frozen`, `process`, the three
+--- Refuses the checkpoint or the restart. It raises an error, which `pcall` does not undo, and does not return. Allowed in `pre-checkpoint`, `frozen`, `process`, the three
 --- dispositions, `pre-restart` and `pre-resume`; elsewhere nothing can be refused any more, and it is an error of the script.
 ---@param class cr.Class Who can fix it; the exit category of the program.
 ---@param message string What the user reads.
@@ -98,7 +98,7 @@ function cr.exists(path) end
 
 --- The contents of a file.
 ---@param path string The path.
----@param limit? integer The most bytes to read, 1 MiB if not given; a longer file is an error.
+---@param limit? integer The most bytes to read, at most 16 MiB, 1 MiB if not given. A longer file cannot be read.
 ---@return string? text nil if it cannot be read.
 ---@return string? message Why not.
 function cr.read_file(path, limit) end
@@ -126,21 +126,22 @@ function cr.now() end
 --- A command: its words as list items, and how to run it.
 ---@class cr.Command
 ---@field [integer] string The program, found through PATH, and its arguments. There is no shell.
----@field timeout? number The most seconds it may take, else it is killed; never more than is left of the handler's time.
+---@field timeout? number The most seconds it may take; never more than is left of the handler's time. After that it is killed, which is an error.
 ---@field env? table<string, string> Variables to set, on top of the program's environment.
 ---@field stdin? string What it reads; nothing if not given.
----@field background? boolean Whether to start it and not wait: no status, no output.
+---@field background? boolean Whether to start it and not wait: its output is thrown away; 16 may run at a time.
 
 --- How a command ended.
 ---@class cr.Ended
 ---@field status? integer Exit status; nil when a signal ended it.
 ---@field signal? integer The signal that ended it; nil when it exited.
----@field stdout string What it wrote to its standard output, at most 1 MiB.
----@field stderr string What it wrote to its standard error, at most 1 MiB.
+---@field stdout? string What it wrote to its standard output, at most 1 MiB.
+---@field stderr? string What it wrote to its standard error, at most 1 MiB.
+---@field pid? integer Its process id, with `background = true`; all else is nil then.
 
 --- Runs a command and waits for it. An effect: refused under `--hook-pure` and in dry runs.
 ---@param command cr.Command The words and the options.
----@return cr.Ended? ended nil if it could not be started; with `background = true` a table without status.
+---@return cr.Ended? ended nil if it could not be started.
 ---@return string? message Why not.
 function cr.exec(command) end
 

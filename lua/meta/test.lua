@@ -5,6 +5,7 @@
 --- touched: `cr.exec` and `cr.write_file` are errors until the test puts something in their place.
 
 ---@class cr.test
+---@field json cr.Json As `cr.json`, for reading what a script wrote.
 local test = {}
 
 --- Names a group of tests. Groups may stand inside each other.
@@ -51,7 +52,7 @@ local Hook = {}
 
 --- A line of the log.
 ---@class cr.test.LogLine
----@field level "debug"|"info"|"warning"|"error" How much it matters.
+---@field level "debug"|"info"|"warn"|"error" How much it matters.
 ---@field text string The text.
 
 --- Lets an event happen. Fields that are not given are 0, false, empty or nil; unknown ones are errors. An error of the script is an error of the test.

@@ -65,7 +65,8 @@ fn add_scripts(stack: &mut Stack, said: &Scripting) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(said: &Scripting) -> Options {
+/// What to load, and what it may cost.
+pub fn options(said: &Scripting) -> Options {
     let default = Limits::default();
     Options {
         files: said.files.clone(),

@@ -90,6 +90,12 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
     under("Decisions: by Lua scripts and by pattern", flags)
 }
 
+/// Flags about how scripts run, for programs without a job.
+pub fn terms<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
+    const TERMS: [&str; 6] = ["hook-arg", "hook-pure", "hook-timeout", "hook-frozen-timeout", "hook-memory", "dry-run"];
+    flags().into_iter().filter(|flag| TERMS.contains(&flag.long)).collect()
+}
+
 fn argument(said: &mut Scripting, value: &OsStr) -> Outcome {
     let text = value.to_str().ok_or_else(|| Refusal::value("--hook-arg must be valid UTF-8."))?;
     let (key, value) = text

@@ -16,6 +16,7 @@ mod serve;
 mod shape;
 mod source;
 mod text;
+pub mod trial;
 mod value;
 mod view;
 pub mod vm;

@@ -3,6 +3,7 @@
 //! Relies on the layout of those files: a comment of `---` lines, then its tags, then at most one line of code. Leaves checking types to the language
 //! server.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use crate::place::workspace;
@@ -100,11 +101,13 @@ impl Meta {
         self.functions.iter().find(|function| function.name == name)
     }
 
-    /// The words of an alias, through the aliases and classes it is made of.
-    pub fn words(&self, name: &str) -> Vec<String> {
-        let Some(alias) = self.alias(name) else { return Vec::new() };
-        let own = alias.words.iter().map(|(word, _)| word.clone());
-        own.chain(alias.target.split('|').flat_map(|part| self.words(part))).collect()
+    /// The words of a type, through the aliases and the classes that it is made of.
+    pub fn words(&self, name: &str) -> BTreeSet<String> {
+        let alias = self.alias(name).into_iter();
+        let own = alias.clone().flat_map(|alias| &alias.words).map(|(word, _)| word.clone());
+        let parts = alias.flat_map(|alias| alias.target.split('|')).filter(|part| *part != name);
+        let fields = self.class(name).into_iter().flat_map(|class| &class.fields).map(|field| field.kind.as_str());
+        own.chain(parts.chain(fields).flat_map(|part| self.words(part))).collect()
     }
 
     fn add(&mut self, text: &str) {
@@ -203,7 +206,7 @@ mod tests {
         assert_eq!(class.fields[0], expected);
         assert_eq!((class.fields[1].name.as_str(), class.fields[1].kind.as_str()), ("[integer]", "fun(x: T): any"));
         assert_eq!(meta.alias("W").unwrap().text, "A word.\n\nMore.");
-        assert_eq!(meta.words("U"), ["one", "two"]);
+        assert_eq!(meta.words("U"), ["one".to_owned(), "two".to_owned()].into());
         let function = meta.function("cr.go").unwrap();
         assert_eq!(function.parameters[0].kind, "\"a b\"|table<string, T>");
         assert_eq!(function.returns, [("T?".into(), "t nil if not.".into())]);
