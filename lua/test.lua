@@ -14,14 +14,6 @@ for _, name in ipairs(native.names) do
   STUBBED[name] = true
 end
 
--- Raises a message with the place in the test file, `level` calls above the caller.
-local function settle(level, problem, ...)
-  if problem then
-    error(problem, level + 2)
-  end
-  return ...
-end
-
 -- A value as Lua text, keys in order.
 local function show(value, depth)
   depth = depth or 0
@@ -196,7 +188,10 @@ function test.load(path, args, options)
   for key, value in pairs(args or {}) do
     texts[key] = tostring(value)
   end
-  local handle = settle(1, native.load(path, texts, options or {}, dispatch))
+  local problem, handle = native.load(path, texts, options or {}, dispatch)
+  if problem then
+    error(problem, 2)
+  end
   local hook = setmetatable({ handle = handle, log = {}, annotations = {}, state = {} }, Hook)
   hook:take()
   return hook
@@ -217,12 +212,23 @@ end
 function Hook:fire(event, data)
   local problem, verdict = self.handle:fire(event, data or {})
   self:take()
-  return settle(1, problem, verdict)
+  if problem then
+    error(problem, 2)
+  end
+  return verdict
 end
 
-test.json = {
-  encode = function(value) return settle(1, native.encode(value)) end,
-  decode = function(text) return settle(1, native.decode(text)) end,
-}
+-- A function of the program whose problem is raised with the place in the test file.
+local function wrapped(call)
+  return function(value)
+    local problem, result = call(value)
+    if problem then
+      error(problem, 2)
+    end
+    return result
+  end
+end
+
+test.json = { encode = wrapped(native.encode), decode = wrapped(native.decode) }
 
 return test

@@ -9,6 +9,9 @@ mod fire;
 pub mod replay;
 mod test;
 
+#[cfg(test)]
+mod run_test;
+
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 

@@ -23,7 +23,7 @@ pub mod vm;
 mod wire;
 
 #[cfg(test)]
-mod test;
+pub(crate) mod test;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

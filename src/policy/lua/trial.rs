@@ -66,8 +66,9 @@ fn prepare(lua: &Lua, directory: &Path, tell: impl FnMut(Case) + 'static) -> mlu
     };
     native.raw_set("report", lua.create_function(report)?)?;
     let directory = directory.to_owned();
+    let at = move |path: String| if directory == Path::new(".") { PathBuf::from(path) } else { directory.join(path) };
     let load = move |lua: &Lua, (path, args, options, dispatch): (String, Table, Table, Function)| {
-        let loaded = Script::load(lua, directory.join(path), &args, &options, dispatch);
+        let loaded = Script::load(lua, at(path), &args, &options, dispatch);
         settled(lua, loaded, |lua, script| lua.create_userdata(script).map(LuaValue::UserData))
     };
     native.raw_set("load", lua.create_function(load)?)?;
