@@ -10,7 +10,6 @@ pub mod engine_calls;
 pub mod exit;
 pub mod flag;
 pub mod high;
-pub mod hook;
 pub mod hooks;
 pub mod info;
 pub mod low;

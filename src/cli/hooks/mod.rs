@@ -78,12 +78,7 @@ pub fn program() -> Program<HooksSaid> {
     .help(
         "The event's argument for fire: a file, '-' for stdin, or an object in place ('{…}'); what is left out is 0, false, empty or nil",
     );
-    let flags = [
-        under("What to do", [data]),
-        script::terms(),
-        general::output(),
-        general::itself(None),
-    ];
+    let flags = [under("What to do", [data]), script::terms(), general::output(), general::itself(None)];
     Program {
         name: "cr_hooks",
         about: "Check, try and test hook scripts",

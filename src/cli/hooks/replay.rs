@@ -1,7 +1,8 @@
 //! `cr_hooks replay FILE TRACE`: asks a script the questions of a recorded run again, and prints where its answers differ.
 //!
 //! A trace is what `--hook-record` writes: one JSON object a line with the event, its data, the verdict and who gave it. Answers of others than
-//! scripts (flags of the command line) are left out of the comparison: the script was never asked, or its answer did not count.
+//! scripts (flags of the command line) are left out of the comparison: the script was never asked, or its answer did not count. The answer to
+//! `pre-restart` is that of all policies together.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use super::{Found, Terms, Trouble, failed, load, read, show_log};
 use crate::cli::report::Reporter;
 use crate::policy::event::{Event, Name};
+use crate::policy::stack::EVERYBODY;
 use crate::policy::{Opinion, sample};
 
 /// A line of a trace.
@@ -38,10 +40,13 @@ impl Recorded {
         }
     }
 
-    /// Whether a script gave the answer: it is named with its line.
-    fn is_by_script(&self) -> bool {
-        let line = self.by.as_deref().and_then(|by| by.rsplit_once(':'));
-        line.is_some_and(|(_, line)| !line.is_empty() && line.bytes().all(|digit| digit.is_ascii_digit()))
+    /// What the script should answer: `None` if somebody else answered in its place.
+    fn expected(&self) -> Option<Option<&str>> {
+        let (Some(verdict), Some(by)) = (self.verdict.as_deref(), self.by.as_deref()) else { return Some(None) };
+        // A script is named with its line.
+        let line = by.rsplit_once(':').map_or("", |(_, line)| line);
+        let is_script = !line.is_empty() && line.bytes().all(|digit| digit.is_ascii_digit());
+        (is_script || by == EVERYBODY).then_some(Some(verdict).filter(|verdict| !verdict.is_empty()))
     }
 }
 
@@ -54,16 +59,16 @@ pub(super) fn run(terms: &Terms<'_>, file: &OsStr, trace: &OsStr, reporter: &mut
         let place = format!("{}:{}", path.display(), index + 1);
         let wrong = |why: String| Trouble::Failed(format!("{place}: {why}"));
         let recorded: Recorded = serde_json::from_str(line).map_err(|error| wrong(format!("not a line of a trace: {error}")))?;
-        if recorded.verdict.is_some() && !recorded.is_by_script() {
+        let Some(expected) = recorded.expected() else {
             skipped += 1;
             continue;
-        }
+        };
         let name = Name::of(&recorded.event).ok_or_else(|| wrong(format!("there is no event '{}'", recorded.event)))?;
         let data = sample::complete(name, &recorded.data).map_err(wrong)?;
         let reply = policy.fire(name, &data).map_err(|error| failed(&error, reporter))?;
         show_log(&reply.log, reporter);
         let now = reply.opinion.as_ref().map(|opinion| opinion.verdict.word());
-        if now == recorded.verdict {
+        if now.as_deref() == expected {
             same += 1;
             continue;
         }
@@ -72,9 +77,9 @@ pub(super) fn run(terms: &Terms<'_>, file: &OsStr, trace: &OsStr, reporter: &mut
         if terms.said.general.json {
             reporter.object(&json!({ "line": index + 1, "event": recorded.event, "recorded": recorded.verdict, "now": now, "by": by }));
         } else {
-            let shown = |verdict: &Option<String>| verdict.clone().unwrap_or_else(|| "no verdict".into());
+            let shown = |verdict: Option<&str>| verdict.unwrap_or("no verdict").to_owned();
             let by = by.map_or(String::new(), |by| format!(" ({by})"));
-            reporter.line(&format!("{place}: {}: was {}, is {}{by}", recorded.event, shown(&recorded.verdict), shown(&now)));
+            reporter.line(&format!("{place}: {}: was {}, is {}{by}", recorded.event, shown(expected), shown(now.as_deref())));
         }
     }
     if terms.said.general.json {

@@ -112,17 +112,19 @@ fn replay_finds_the_answers_that_differ() {
         let opinion = verdict.map(|status| Opinion { verdict: Verdict::Status(status), by: by.into() });
         serde_json::to_string(&Recorded::of(&event, opinion.as_ref())).unwrap()
     };
-    let same = [line(1, Some(71), "old.lua:7"), line(0, None, ""), line(1, Some(9), "command line")].join("\n");
-    let different = format!("{same}\n\n{}\n{}\n", line(2, None, ""), line(0, Some(5), "old.lua:8"));
+    let restart = |verdict: &str| json!({"event": "pre-restart", "data": {}, "verdict": verdict, "by": "all policies"}).to_string();
+    let same = [restart(""), line(1, Some(71), "old.lua:7"), line(0, None, ""), line(1, Some(9), "command line")].join("\n");
+    let different = format!("{same}\n\n{}\n{}\n{}\n", line(2, None, ""), line(0, Some(5), "old.lua:8"), restart("pid new"));
     let place = Place::with(&[("a.lua", SCRIPT), ("same", &same), ("different", &different), ("bad", "{\"event\": 1}")]);
     let (status, out, err) = place.run(&["replay", "@/a.lua", "@/same"]);
-    assert_eq!((status, out.as_str(), err.as_str()), (0, "2 answers the same, 0 different, 1 decided by others than scripts\n", ""));
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "3 answers the same, 0 different, 1 decided by others than scripts\n", ""));
     let (status, out, _) = place.run(&["replay", "@/a.lua", "@/different"]);
     assert_eq!(status, 1);
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!(lines[0], "@/different:5: job-exit: was no verdict, is exit 72 (@/a.lua:2)");
-    assert_eq!(lines[1], "@/different:6: job-exit: was exit 5, is no verdict");
-    assert!(lines[2].starts_with("2 answers the same, 2 different"), "{out}");
+    assert_eq!(lines[0], "@/different:6: job-exit: was no verdict, is exit 72 (@/a.lua:2)");
+    assert_eq!(lines[1], "@/different:7: job-exit: was exit 5, is no verdict");
+    assert_eq!(lines[2], "@/different:8: pre-restart: was pid new, is no verdict");
+    assert!(lines[3].starts_with("3 answers the same, 3 different"), "{out}");
     let (status, _, err) = place.run(&["replay", "@/a.lua", "@/bad"]);
     assert!(status == 22 && err.contains("@/bad:1: not a line of a trace"), "{status} {err}");
 }
