@@ -156,25 +156,25 @@ function cr.glob(pattern, path) end
 ---@param value string|number|boolean What to keep; it becomes a string.
 function cr.annotate(key, value) end
 
---- Lines for the user, 64 KiB in all. Every value is made a string.
+--- Lines for the user, 64 KiB a call. Several values are joined with blanks; every value is made a string.
 ---@class cr.Log
 local log = {}
 
---- Shown with `-v` given twice.
----@param message any
-function log.debug(message) end
-
---- Shown with `-v`.
----@param message any
-function log.info(message) end
+--- Shown with `-v`, and by `cr_hooks`.
+---@param ... any What to say.
+function log.debug(...) end
 
 --- Always shown, unless with `--quiet`.
----@param message any
-function log.warn(message) end
+---@param ... any What to say.
+function log.info(...) end
 
 --- Always shown, unless with `--quiet`.
----@param message any
-function log.error(message) end
+---@param ... any What to say.
+function log.warn(...) end
+
+--- Always shown, unless with `--quiet`.
+---@param ... any What to say.
+function log.error(...) end
 
 --- Reading and writing JSON.
 ---@class cr.Json

@@ -100,7 +100,7 @@
 --- $ cr_hooks fire hook.lua file-disposition --data '{"path": "/scratch/run/out.dat", "writable": true}'
 --- replace (hook.lua:3)
 --- $ cr_hooks fire hook.lua file-disposition --data '{"path": "/data/in", "side": "restart", "changed": {"missing": true}}'
---- warning: hook.lua:7: /data/in is gone, going on with an empty one
+--- hook.lua:7: warning: /data/in is gone, going on with an empty one
 --- ignore /tmp/lost-and-found (hook.lua:5)
 --- ```
 ---@alias cr.handler.FileDisposition fun(file: cr.FileEvent): cr.FileVerdict?
@@ -225,7 +225,7 @@
 --- ```
 --- ```console
 --- $ cr_hooks fire hook.lua on-success --data '{"timings": {"total_us": 250000}}'
---- info: hook.lua:4: running again after 0.2 s
+--- hook.lua:4: running again after 0.2 s
 --- no verdict
 --- ```
 ---@alias cr.handler.OnSuccess fun(job: cr.RunningEvent): cr.StatusVerdict?
@@ -302,7 +302,7 @@
 --- ```
 --- ```console
 --- $ cr_hooks fire hook.lua fail-perm --data '{"message": "damaged"}'
---- error: hook.lua:4: start the job from the beginning: damaged
+--- hook.lua:4: error: start the job from the beginning: damaged
 --- exit 70 (hook.lua:3)
 --- ```
 ---@alias cr.handler.FailPerm fun(failure: cr.FailureEvent): cr.StatusVerdict?

@@ -141,8 +141,11 @@ fn everything_in_cr_is_described_and_there() {
     fs::write(&script, NAMES).unwrap();
     let (status, text) = cr_hooks(&["fire".into(), script.display().to_string(), "job-exit".into()]);
     assert_eq!(status, 0, "{text}");
-    let there: BTreeSet<String> =
-        text.lines().filter_map(|line| line.strip_prefix("info: ")?.rsplit_once(' ')).map(|(_, name)| name.to_owned()).collect();
+    let there: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.rsplit_once(": ").filter(|(place, _)| place.contains("names.lua:")))
+        .map(|(_, name)| name.to_owned())
+        .collect();
     let fields = meta.class("cr").unwrap().fields.iter().map(|field| field.name.clone());
     let functions = meta.functions.iter().filter_map(|function| match function.name.split_once('.') {
         Some(("cr", name)) => Some(name.to_owned()),

@@ -93,7 +93,11 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
 /// Flags about how scripts run, for programs without a job.
 pub fn terms<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
     const TERMS: [&str; 6] = ["hook-arg", "hook-pure", "hook-timeout", "hook-frozen-timeout", "hook-memory", "dry-run"];
-    flags().into_iter().filter(|flag| TERMS.contains(&flag.long)).collect()
+    let terms = flags().into_iter().filter(|flag| TERMS.contains(&flag.long)).map(|flag| match flag.long {
+        "dry-run" => flag.help("As in a dry run: effects are refused, cr.dry_run is true"),
+        _ => flag,
+    });
+    under("How scripts run", terms)
 }
 
 fn argument(said: &mut Scripting, value: &OsStr) -> Outcome {

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use super::{Found, Terms, Trouble, failed, load, read, show_log};
 use crate::cli::exit::Refusal;
 use crate::cli::report::Reporter;
+use crate::cli::text;
 use crate::policy::event::{EVENTS, Name};
-use crate::policy::{Opinion, Reply, sample};
+use crate::policy::{LogLine, Opinion, Reply, sample};
 
 /// The event of that name.
 pub fn event(word: &OsStr) -> Result<Name, Refusal> {
@@ -26,7 +27,7 @@ pub fn run(terms: &Terms<'_>, file: &OsStr, word: &OsStr, reporter: &mut Reporte
     let mut policy = load(terms, file, reporter)?;
     let Reply { opinion, log, annotations } = policy.fire(name, &data).map_err(|error| failed(&error, reporter))?;
     if terms.said.general.json {
-        let levels = |line: &crate::policy::LogLine| json!({ "level": super::level_word(line.level), "by": line.by, "text": line.text });
+        let levels = |line: &LogLine| json!({ "level": text::log_word(line.level), "by": line.by, "text": line.text });
         reporter.object(&json!({
             "ok": true,
             "verdict": opinion.as_ref().map(|opinion| opinion.verdict.word()),

@@ -23,8 +23,9 @@ use super::flag::{Flag, general, under};
 use super::policies;
 use super::program::Program;
 use super::report::{Reporter, Streams, show_or_refuse};
+use super::text;
 use crate::policy::lua::{Launcher, LuaPolicy};
-use crate::policy::{LogLevel, LogLine, PolicyError};
+use crate::policy::{LogLine, PolicyError};
 
 /// What was said to `cr_hooks`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -182,20 +183,9 @@ fn failed(error: &PolicyError, reporter: &mut Reporter<'_, '_>) -> Trouble {
     Trouble::Failed(error.to_string())
 }
 
-/// What scripts log, on stderr.
+/// What scripts log, on stderr: all of it, because authors want to see it.
 fn show_log(lines: &[LogLine], reporter: &mut Reporter<'_, '_>) {
-    for LogLine { level, by, text } in lines {
-        reporter.complain(&format!("{}: {by}: {text}", level_word(*level)));
-    }
-}
-
-fn level_word(level: LogLevel) -> &'static str {
-    match level {
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warn => "warning",
-        LogLevel::Error => "error",
-    }
+    lines.iter().for_each(|line| reporter.complain(&text::log_line(line)));
 }
 
 /// Reads a file that the command line names.

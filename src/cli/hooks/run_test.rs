@@ -44,6 +44,11 @@ cr.on("fail-args", function() return "nonsense" end)
 "#;
 
 #[test]
+fn help_text() {
+    insta::assert_snapshot!(super::program().show(crate::cli::exit::Show::Help));
+}
+
+#[test]
 fn check_lists_handlers_and_goes_on_after_a_bad_script() {
     let place = Place::with(&[("a.lua", SCRIPT), ("b.lua", "require 'cr'.on('jobexit', print)"), ("c.lua", "")]);
     let (status, out, err) = place.run(&["check", "@/b.lua", "@/a.lua", "@/c.lua"]);
@@ -63,7 +68,7 @@ fn fire_prints_answer_notes_and_log() {
     for (words, expected) in [
         (vec!["fire", "@/a.lua", "job-exit", "--data", r#"{"status": 2}"#], (0, "exit 72 (@/a.lua:2)\n", "")),
         (vec!["fire", "@/a.lua", "job-exit", "--data={}"], (0, "no verdict\n", "")),
-        (vec!["fire", "@/a.lua", "frozen"], (0, "noted ids: 0\nno verdict\n", "warning: @/a.lua:5: frozen\n")),
+        (vec!["fire", "@/a.lua", "frozen"], (0, "noted ids: 0\nno verdict\n", "@/a.lua:5: warning: frozen\n")),
         (vec!["fire", "--data", "@/two.json", "@/a.lua", "frozen", "-q"], (0, "noted ids: 2\nfail (env): too many (@/a.lua:6)\n", "")),
     ] {
         let (status, out, err) = place.run(&words);
