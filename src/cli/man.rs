@@ -3,7 +3,7 @@
 use clap::Command;
 
 /// The programs that refer to each other.
-const PROGRAMS: [&str; 4] = ["cr_checkpoint", "cr_restart", "cr_run", "cr_info"];
+const PROGRAMS: [&str; 5] = ["cr_checkpoint", "cr_restart", "cr_run", "cr_info", "cr_hooks"];
 
 /// The page of a program. `examples` is the text below its help: examples, then exit codes.
 pub fn page(command: &Command, examples: &str) -> String {
@@ -48,7 +48,7 @@ mod test {
         assert_eq!(
             end,
             ".nf\n  a \\-b \\e=\n\\&.c\n.fi\n.SH EXIT STATUS\n.nf\n  0\n.fi\n\
-             .SH \"SEE ALSO\"\n\\fBcr_checkpoint\\fR(1), \\fBcr_restart\\fR(1), \\fBcr_info\\fR(1)\n"
+             .SH \"SEE ALSO\"\n\\fBcr_checkpoint\\fR(1), \\fBcr_restart\\fR(1), \\fBcr_info\\fR(1), \\fBcr_hooks\\fR(1)\n"
         );
     }
 }

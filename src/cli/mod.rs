@@ -10,6 +10,7 @@ pub mod engine_calls;
 pub mod exit;
 pub mod flag;
 pub mod high;
+pub mod hooks;
 pub mod info;
 pub mod low;
 pub mod man;
@@ -53,5 +54,6 @@ mod test {
         check(&super::restart::program());
         check(&super::run::program());
         check(&super::info::program());
+        check(&super::hooks::program());
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::exit;
 use super::flag::script::Scripting;
+use super::hooks::replay::Recorded;
 use super::low::{CheckpointSaid, RestartSaid};
 use super::script::Forked;
 use crate::error::{At, Class, Failure, Stage, Subject};
@@ -65,7 +66,8 @@ fn add_scripts(stack: &mut Stack, said: &Scripting) -> Result<(), Failure> {
     Ok(())
 }
 
-fn options(said: &Scripting) -> Options {
+/// What to load, and what it may cost.
+pub fn options(said: &Scripting) -> Options {
     let default = Limits::default();
     Options {
         files: said.files.clone(),
@@ -88,12 +90,7 @@ fn recorder(path: &Path) -> Result<Recorder, Failure> {
         .map_err(|error| PolicyError::refusal(Class::Args, format!("cannot write the trace {}: {error}", path.display())));
     let mut file = open.at(Stage::Request).map_err(|failure| failure.about(Subject::path(path)))?;
     Ok(Box::new(move |event: &Event, opinion| {
-        let line = json!({
-            "event": event.name().word(),
-            "data": event.data(),
-            "verdict": opinion.map(|opinion| opinion.verdict.word()),
-            "by": opinion.map(|opinion| opinion.by.clone()),
-        });
+        let line = json!(Recorded::of(event, opinion));
         let _ = writeln!(file, "{line}");
     }))
 }

@@ -10,6 +10,7 @@ pub mod lua;
 pub mod pattern;
 pub mod relocate;
 pub mod rule;
+pub mod sample;
 pub mod stack;
 pub mod verdict;
 

@@ -25,6 +25,9 @@ pub struct Stack {
     pub dry_run: bool,
 }
 
+/// Who answers when all policies together do.
+pub const EVERYBODY: &str = "all policies";
+
 /// Receives every event with its answer, one JSON object a line.
 pub type Recorder = Box<dyn FnMut(&Event, Option<&Opinion>)>;
 
@@ -79,7 +82,7 @@ impl Stack {
                 _ => {}
             }
         }
-        self.told(event, Some(&Opinion { verdict: Verdict::Restart(joined.clone()), by: "all policies".into() }));
+        self.told(event, Some(&Opinion { verdict: Verdict::Restart(joined.clone()), by: EVERYBODY.into() }));
         Ok(joined)
     }
 

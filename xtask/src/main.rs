@@ -36,7 +36,7 @@ enum Task {
     },
     /// Checkpoint, kill and restart a real job, showing every command
     Demo,
-    /// Make the reference page of kinds, docs/kinds.md, from the heads of their files
+    /// Make the reference pages docs/kinds.md and docs/hooks.md from their sources
     Docs,
     /// Make the four places of a new kind
     NewKind {

@@ -90,6 +90,16 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
     under("Decisions: by Lua scripts and by pattern", flags)
 }
 
+/// Flags about how scripts run, for programs without a job.
+pub fn terms<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
+    const TERMS: [&str; 6] = ["hook-arg", "hook-pure", "hook-timeout", "hook-frozen-timeout", "hook-memory", "dry-run"];
+    let terms = flags().into_iter().filter(|flag| TERMS.contains(&flag.long)).map(|flag| match flag.long {
+        "dry-run" => flag.help("As in a dry run: effects are refused, cr.dry_run is true"),
+        _ => flag,
+    });
+    under("How scripts run", terms)
+}
+
 fn argument(said: &mut Scripting, value: &OsStr) -> Outcome {
     let text = value.to_str().ok_or_else(|| Refusal::value("--hook-arg must be valid UTF-8."))?;
     let (key, value) = text

@@ -16,13 +16,14 @@ mod serve;
 mod shape;
 mod source;
 mod text;
+pub mod trial;
 mod value;
 mod view;
 pub mod vm;
 mod wire;
 
 #[cfg(test)]
-mod test;
+pub(crate) mod test;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -44,14 +44,19 @@ enum Ran {
 impl Session {
     /// Makes a state and loads the scripts. The second value is what came of loading; only its success allows calls.
     pub fn load(options: &Options) -> Result<(Session, Answer), String> {
-        let session = Session::new(options).map_err(|error| format!("cannot make a Lua state: {error}"))?;
+        Session::load_altered(options, |_, _| Ok(()))
+    }
+
+    /// The same after `alter` has changed the functions of the program that `cr` is made from; for tests of scripts.
+    pub fn load_altered(options: &Options, alter: impl FnOnce(&Lua, &Table) -> mlua::Result<()>) -> Result<(Session, Answer), String> {
+        let session = Session::new(options, alter).map_err(|error| format!("cannot make a Lua state: {error}"))?;
         let outcome = options.files.iter().try_for_each(|file| session.script(file));
         let outcome = outcome.map(|()| Outcome::Loaded(session.handlers()));
         let said = session.said(outcome);
         Ok((session, said))
     }
 
-    fn new(options: &Options) -> mlua::Result<Session> {
+    fn new(options: &Options, alter: impl FnOnce(&Lua, &Table) -> mlua::Result<()>) -> mlua::Result<Session> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         lua.set_memory_limit(options.limits.memory_bytes.max(SMALLEST_STATE))?;
@@ -61,6 +66,7 @@ impl Session {
         contents.set_metatable(Some(weak))?;
         let host = Rc::new(Host::new(options, contents.clone()));
         let native = native::table(&lua, &host)?;
+        alter(&lua, &native)?;
         let state: Table = native.raw_get("state")?;
         let made: Table = lua.load(SANDBOX).set_name("=sandbox").call((native, contents.clone()))?;
         let views = Views::new(contents, made.raw_get("guard")?);

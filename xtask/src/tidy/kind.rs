@@ -8,7 +8,8 @@ use std::fs;
 
 use super::Complaint;
 use super::source::Source;
-use crate::docs::{self, Section};
+use crate::docs;
+use crate::docs::kinds::Section;
 use crate::place::workspace;
 
 /// Programs of `testprogs/` that need no row of their own, each with the reason.

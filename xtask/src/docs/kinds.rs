@@ -1,17 +1,14 @@
-//! `cargo xtask docs`: the reference page of kinds, made from the heads of their files.
+//! docs/kinds.md: the reference page of kinds, made from the heads of their files.
 //!
 //! A head says in one line what the kind is, and then what is kept, lost and refused. Relies on those three words, each followed by a colon; leaves
 //! prose to the other pages of `docs/`.
 
 use std::collections::BTreeMap;
-use std::fs;
 
-use crate::Outcome;
-use crate::place::workspace;
 use crate::tidy::source::Source;
 
 /// The page that is made.
-const PAGE: &str = "docs/kinds.md";
+pub const PAGE: &str = "docs/kinds.md";
 const WORDS: [&str; 3] = ["Kept", "Lost", "Refused"];
 const INTRODUCTION: &str = "\
 # Kinds
@@ -28,19 +25,8 @@ pub struct Section {
     parts: BTreeMap<&'static str, String>,
 }
 
-/// Writes the page.
-pub fn write() -> Outcome {
-    let text = page(&Source::all());
-    fs::write(workspace().join(PAGE), text).map_err(|error| format!("cannot write {PAGE}: {error}"))
-}
-
-/// A complaint if the page is not what would be written now.
-pub fn stale(sources: &[Source]) -> Option<String> {
-    let now = fs::read_to_string(workspace().join(PAGE)).unwrap_or_default();
-    (now != page(sources)).then(|| format!("{PAGE}:1: out of date: run cargo xtask docs"))
-}
-
-fn page(sources: &[Source]) -> String {
+/// The page as it must be now.
+pub fn page(sources: &[Source]) -> String {
     let heads = sources.iter().filter(|source| source.is_under("src/resource")).map(Section::of);
     let mut sections: Vec<Section> = heads.filter(|section| section.missing().is_empty()).collect();
     sections.sort_by(|a, b| (&a.group, &a.name).cmp(&(&b.group, &b.name)));

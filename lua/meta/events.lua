@@ -1,0 +1,326 @@
+---@meta
+--- The events: when each fires, what the job does meanwhile, what an answer decides.
+---
+--- One handler type an event, in the order in which a job meets them. `docs/hooks.md` is made from this file, and a test runs every example.
+
+--- The name of an event.
+---@alias cr.EventName
+---| "pre-checkpoint" # a checkpoint was asked for
+---| "frozen" # the job stands still
+---| "process" # a process is about to be described
+---| "file-disposition" # a file is open or mapped
+---| "object-disposition" # something else is open
+---| "area-disposition" # memory is about to be saved
+---| "post-checkpoint" # the context file is complete
+---| "checkpoint-failed" # there is no context file, and the job runs
+---| "pre-restart" # a context file was read
+---| "pre-resume" # the restored job is about to run
+---| "on-success" # the restored job runs
+---| "fail-args" # the restart was asked for wrongly
+---| "fail-temp" # the restart may succeed later
+---| "fail-env" # the machine must be put right first
+---| "fail-perm" # the restart can never succeed
+---| "job-exit" # the restarted job has ended
+
+--- Before anything is touched: the request is understood and the processes are known.
+---
+--- **The job** runs. **It decides** whether there is a checkpoint at all: `"skip"` ends with success and without a context file, `cr.fail` refuses.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- nobody needs a checkpoint of a job that is only a shell
+--- cr.on("pre-checkpoint", function(job)
+---   if #job.processes == 1 and job.processes[1].name == "bash" then return "skip" end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua pre-checkpoint --data '{"processes": [{"pid": 7, "name": "bash"}]}'
+--- skip (hook.lua:4)
+--- ```
+---@alias cr.handler.PreCheckpoint fun(job: cr.JobEvent): cr.SkipVerdict?
+
+--- When every task of the job stands still, before anything is copied: the place for a snapshot of a file system.
+---
+--- **The job** stands still, so be quick. **It decides** nothing but refusal: `cr.fail`. What must outlast the freeze runs with `background = true`.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("frozen", function(job)
+---   if job.freeze_us > 2000000 then cr.fail("temp", "freezing took too long, the machine is busy") end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua frozen --data '{"freeze_us": 2500000}'
+--- fail (temp): freezing took too long, the machine is busy (hook.lua:4)
+--- ```
+---@alias cr.handler.Frozen fun(job: cr.JobEvent)
+
+--- Once for every process that would be saved.
+---
+--- **The job** stands still. **It decides** whether the process is in the context file: `"omit"` leaves it out, and everything that descends from it.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- the progress display can be started again by hand
+--- cr.on("process", { name = "{top,watch,htop}" }, function() return "omit" end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua process --data '{"name": "watch"}'
+--- omit (hook.lua:4)
+--- $ cr_hooks fire hook.lua process --data '{"name": "solver"}'
+--- no verdict
+--- ```
+---@alias cr.handler.Process fun(process: cr.ProcessEvent): cr.ProcessVerdict?
+
+--- Once for every regular file that the job has open or mapped, and once more at the restart.
+---
+--- **The job** stands still at the checkpoint (`side == "checkpoint"`), and is not made yet at the restart (`side == "restart"`). Then `decided` says what
+--- was chosen at the checkpoint, and `changed` what is different about the file since. **It decides** what becomes of the file; see
+--- [the words for files](#the-words-for-files). A `path` in the answer opens another file instead.
+---
+--- `"replace"` and `"substitute"` need the file's contents in the context file. So choose them at the checkpoint; at the restart they are possible where
+--- `saved` is true.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("file-disposition", { path = "/scratch/**", writable = true }, function() return "replace" end)
+---
+--- cr.on("file-disposition", { side = "restart", changed = true }, function(file)
+---   if file.changed.missing then
+---     cr.log.warn(file.path .. " is gone, going on with an empty one")
+---     return { action = "ignore", path = "/tmp/lost-and-found" }
+---   end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua file-disposition --data '{"path": "/scratch/run/out.dat", "writable": true}'
+--- replace (hook.lua:3)
+--- $ cr_hooks fire hook.lua file-disposition --data '{"path": "/data/in", "side": "restart", "changed": {"missing": true}}'
+--- hook.lua:7: warning: /data/in is gone, going on with an empty one
+--- ignore /tmp/lost-and-found (hook.lua:5)
+--- ```
+---@alias cr.handler.FileDisposition fun(file: cr.FileEvent): cr.FileVerdict?
+
+--- For everything else that is open and may not be restorable: sockets, devices, terminals, named pipes of which only one end is in the job.
+---
+--- **The job** stands still, or is not made yet; `side` tells. **It decides** what becomes of the object; see [the words for objects](#the-words-for-objects).
+--- Without an answer the object is restored if `restorable`, else the checkpoint is refused and the message names it.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- the license server is asked again after the restart
+--- cr.on("object-disposition", { kind = "socket", restorable = false, peer = "*:27000" }, function() return "close" end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua object-disposition --data '{"kind": "socket", "peer": "10.0.0.9:27000"}'
+--- close (hook.lua:4)
+--- ```
+---@alias cr.handler.ObjectDisposition fun(object: cr.ObjectEvent): cr.ObjectVerdict?
+
+--- Once for every memory area whose contents would be saved.
+---
+--- **The job** stands still. **It decides** whether the contents travel: `"skip"` leaves them out. The area is there after the restart and reads as zeros, or as
+--- the file that it maps, so this is only for memory that the program can make again.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- memory that its owner keeps out of core dumps (madvise MADV_DONTDUMP) is a cache here
+--- cr.on("area-disposition", { name = "[[]anon:cache*]", flags = "dd" }, function() return "skip" end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua area-disposition --data '{"name": "[anon:cache 1]", "flags": ["rd", "wr", "dd"]}'
+--- skip (hook.lua:4)
+--- ```
+---@alias cr.handler.AreaDisposition fun(area: cr.AreaEvent): cr.AreaVerdict?
+
+--- When the context file is complete.
+---
+--- **The job** stands still while a handler is registered and no signal was asked for (`frozen` is true): it waits for your answer. Else it runs already, or
+--- the signal of the command line is about to be sent. **It decides** how the job goes on: `"continue"`, `"stop"` (SIGSTOP) or `"kill"` (SIGKILL).
+--- A handler that fails here is reported, and the job runs on.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- the batch system wants the node: stop for good when the file is safe
+--- cr.on("post-checkpoint", { frozen = true }, function()
+---   if cr.exists("/run/drain") then return "kill" end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua post-checkpoint --data '{"path": "context.7", "frozen": true}'
+--- no verdict
+--- ```
+---@alias cr.handler.PostCheckpoint fun(saved: cr.SavedEvent): cr.AfterwardsVerdict?
+
+--- When a checkpoint did not succeed.
+---
+--- **The job** runs again, as it was. **It decides** the exit status of the program: a number from 1 to 255 replaces the message and the status. nil and 0
+--- leave both alone.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("checkpoint-failed", { class = "temp" }, function() return 75 end) -- EX_TEMPFAIL: the batch system tries again
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua checkpoint-failed --data '{"class": "temp"}'
+--- exit 75 (hook.lua:3)
+--- ```
+---@alias cr.handler.CheckpointFailed fun(failure: cr.FailureEvent): cr.StatusVerdict?
+
+--- When a context file has been read.
+---
+--- **The job** does not exist yet, nothing was made. **It decides** where files are (`relocate`, leading path components and what takes their place), and
+--- whether the processes keep their ids: `pid = "keep"` needs them free, `"new"` takes others, `"namespace"` gives the job user, pid and mount namespaces of its own, in
+--- which they are free. Rules of `--relocate` come first, then those of all scripts; `pid` is decided by the first who has an opinion. `cr.fail` refuses.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("pre-restart", function(image)
+---   if #image.differs.pids > 0 then return { pid = "new" } end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua pre-restart --data '{"differs": {"pids": [4711]}}'
+--- pid new (hook.lua:3)
+--- ```
+---@alias cr.handler.PreRestart fun(image: cr.RestartEvent): cr.RestartVerdict?
+
+--- When everything is restored and nothing runs yet.
+---
+--- **The job** is complete and stands still. **It decides** nothing but refusal: `cr.fail` takes everything down again, and the restart has failed.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("pre-resume", function()
+---   if cr.exists("/run/drain") then cr.fail("temp", "this node is being drained") end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua pre-resume
+--- no verdict
+--- ```
+---@alias cr.handler.PreResume fun(job: cr.RunningEvent)
+
+--- When the restarted processes are known to run.
+---
+--- **The job** runs. **It decides** whether `cr_restart` goes on waiting: a number from 1 to 255 makes it exit at once with that status, as with
+--- `--run-on-success`. nil and 0 let it wait.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("on-success", function(job)
+---   cr.log.info(("running again after %.1f s"):format(job.timings.total_us / 1e6))
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua on-success --data '{"timings": {"total_us": 250000}}'
+--- hook.lua:4: running again after 0.2 s
+--- no verdict
+--- ```
+---@alias cr.handler.OnSuccess fun(job: cr.RunningEvent): cr.StatusVerdict?
+
+--- When a restart failed because the request is wrong: whoever typed it must change it.
+---
+--- **The job** does not exist: everything that was made is gone again. **It decides** the exit status: a number from 1 to 255 replaces the message and the
+--- status. nil and 0 leave both alone.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("fail-args", function() return 64 end) -- EX_USAGE
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua fail-args
+--- exit 64 (hook.lua:3)
+--- ```
+---@alias cr.handler.FailArgs fun(failure: cr.FailureEvent): cr.StatusVerdict?
+
+--- When a restart failed for a reason that may go away by itself: a process id is taken, memory is short.
+---
+--- **The job** does not exist: everything that was made is gone again. **It decides** whether to try again: `{ retry = true, after = seconds }` begins from the start
+--- after that time (not with a context file that came through a pipe). A number is the exit status, as for `fail-args`.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("fail-temp", function(failure)
+---   if failure.attempt < 30 then return { retry = true, after = 2 } end
+---   return 75 -- EX_TEMPFAIL
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua fail-temp --data '{"attempt": 1}'
+--- retry after 2 s (hook.lua:3)
+--- $ cr_hooks fire hook.lua fail-temp --data '{"attempt": 30}'
+--- exit 75 (hook.lua:3)
+--- ```
+---@alias cr.handler.FailTemp fun(failure: cr.FailureEvent): cr.RetryVerdict?
+
+--- When a restart failed because the machine must be put right first: a file is missing, a permission, a feature of the kernel.
+---
+--- **The job** does not exist: everything that was made is gone again. **It decides** the same as `fail-temp`: put right what you can, and try again.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- the network file system is mounted when somebody looks
+--- cr.on("fail-env", { path = "/net/**" }, function(failure)
+---   if failure.attempt == 1 then
+---     cr.stat("/net")
+---     return { retry = true, after = 5 }
+---   end
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua fail-env --data '{"path": "/net/data/in", "attempt": 1}'
+--- retry after 5 s (hook.lua:4)
+--- ```
+---@alias cr.handler.FailEnv fun(failure: cr.FailureEvent): cr.RetryVerdict?
+
+--- When a restart failed for good: the context file is damaged, or this machine can never run it.
+---
+--- **The job** does not exist: everything that was made is gone again. **It decides** the exit status, as for `fail-args`.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- cr.on("fail-perm", function(failure)
+---   cr.log.error("start the job from the beginning: " .. failure.message)
+---   return 70 -- EX_SOFTWARE
+--- end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua fail-perm --data '{"message": "damaged"}'
+--- hook.lua:4: error: start the job from the beginning: damaged
+--- exit 70 (hook.lua:3)
+--- ```
+---@alias cr.handler.FailPerm fun(failure: cr.FailureEvent): cr.StatusVerdict?
+
+--- When the restarted job has ended.
+---
+--- **The job** is gone. **It decides** the exit status of `cr_restart`, which is else that of the job.
+---
+--- ```lua
+--- local cr = require "cr"
+---
+--- -- killed for memory: the batch system should take it back
+--- cr.on("job-exit", { signal = 9 }, function() return 75 end)
+--- ```
+--- ```console
+--- $ cr_hooks fire hook.lua job-exit --data '{"signal": 9}'
+--- exit 75 (hook.lua:4)
+--- $ cr_hooks fire hook.lua job-exit --data '{"status": 0}'
+--- no verdict
+--- ```
+---@alias cr.handler.JobExit fun(ended: cr.ExitEvent): cr.StatusVerdict?
