@@ -39,8 +39,8 @@
 ---@alias cr.ObjectWord
 ---| "fail" # refuse the checkpoint or the restart. The default for what cannot be restored
 ---| "close" # close the descriptors that lead to it: the job finds them closed
----| "reconnect" # connect to the same address anew
----| "repair" # put the connection back as it was on the network
+---| "reconnect" # connect to the same address anew; refused, because no kind can do it in this release
+---| "repair" # put the connection back as it was on the network; refused, as "reconnect" is
 
 --- Another path that is opened in place of an object.
 ---@class cr.ObjectChoice

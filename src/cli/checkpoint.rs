@@ -19,7 +19,7 @@ use crate::engine::observe::Message;
 use crate::engine::request::CheckpointRequest;
 use crate::error::{At, Failure, Stage};
 use crate::policy::event::FailureEvent;
-use crate::policy::{Event, Stack, Verdict};
+use crate::policy::{Event, Opinion, Stack, Verdict};
 
 /// The program.
 pub fn program() -> Program<CheckpointSaid> {
@@ -147,23 +147,19 @@ fn save(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
     0
 }
 
-/// The job runs on: policies may choose the exit code.
+/// The job runs on: a policy may choose the exit code, and silences the message with it, as those of a restart do.
 fn failed(failure: &Failure, messages: &[Message], policies: &mut Stack, reporter: &mut Reporter<'_, '_>) -> u8 {
-    let status = exit::of_checkpoint(failure);
     let event = Event::CheckpointFailed(FailureEvent::of(failure, 1));
     let answer = policies.hears(event.name()).then(|| policies.ask(&event)).transpose();
     reporter.log(policies.take_log());
-    reporter.failure(Attempt::Checkpoint, failure, status, messages);
     match answer {
-        Ok(answer) => match answer.flatten().map(|opinion| opinion.verdict) {
-            Some(Verdict::Status(status)) => status,
-            _ => status,
-        },
-        Err(error) => {
-            reporter.complain(&format!("{} failed: {error}", event.name().word()));
-            status
-        }
+        Ok(Some(Some(Opinion { verdict: Verdict::Status(status), .. }))) if status != 0 => return status,
+        Ok(_) => {}
+        Err(error) => reporter.complain(&format!("{} failed: {error}", event.name().word())),
     }
+    let status = exit::of_checkpoint(failure);
+    reporter.failure(Attempt::Checkpoint, failure, status, messages);
+    status
 }
 
 #[cfg(test)]

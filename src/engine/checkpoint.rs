@@ -151,7 +151,7 @@ impl Flow<'_> {
             page_bytes: report.page_bytes,
             processes: report.processes,
             threads: report.threads,
-            frozen: true,
+            frozen: self.request.signal.is_none(),
             timings: Timings { frozen_us: microseconds(frozen.since.elapsed()), total_us: self.elapsed_us() },
             annotations: snapshot.annotations.iter().cloned().collect(),
         });
