@@ -141,8 +141,12 @@ pub fn checkpoint_summary(report: &CheckpointReport) -> String {
         return "nothing was saved: a script decided to skip it".into();
     }
     let place = report.path.as_ref().map_or(String::new(), |path| format!(" to {}", path.display()));
+    let scripts = match report.hook_frozen_us {
+        0 => String::new(),
+        time => format!(", {} of it for scripts", duration(time)),
+    };
     format!(
-        "saved {}, {}: {}{place} in {} (the job stood still for {})",
+        "saved {}, {}: {}{place} in {} (the job stood still for {}{scripts})",
         count(report.processes, "process", "processes"),
         count(report.threads, "thread", "threads"),
         BinaryBytes(report.bytes),

@@ -72,8 +72,10 @@ pub struct CheckpointReport {
     /// See `hook_us`.
     pub hook_frozen_us: u64,
     /// Whether a policy decided to do nothing.
+    #[serde(rename = "skipped")]
     pub is_skipped: bool,
     /// Whether nothing was written because only decisions were asked for.
+    #[serde(rename = "dry_run")]
     pub is_dry_run: bool,
     /// Who decided what.
     pub decisions: Vec<Decision>,
@@ -93,6 +95,7 @@ pub struct RestartReport {
     /// Microseconds from the request until the job ran.
     pub total_us: u64,
     /// Whether nothing was made because only decisions were asked for.
+    #[serde(rename = "dry_run")]
     pub is_dry_run: bool,
     /// Who decided what.
     pub decisions: Vec<Decision>,
