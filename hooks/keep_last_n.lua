@@ -3,6 +3,8 @@
 -- A series is what has the same name but for the number at its end: run.1, run.2, run.10. The new file is never removed, whatever its number is.
 -- Context directories (-d) work the same. The default name context.PID makes no series: the next one may be another job's.
 --
+-- Old files are removed in the background, because the job stands still until the answer. What cannot be removed is tried again after the next checkpoint.
+--
 -- Arguments:
 --   keep=N   how many to keep, the new one included (default 3)
 --
@@ -50,10 +52,11 @@ cr.on("post-checkpoint", function(saved)
     end
   end
   if #command == 3 then return end
-  local removed, failed = cr.exec(command)
-  if removed and removed.status == 0 then
-    cr.log.info(("removed %d old context files"):format(#command - 3))
+  command.background = true
+  local started, failed = cr.exec(command)
+  if started then
+    cr.log.info(("removing %d old context files"):format(#command - 3))
   else
-    cr.log.warn(("cannot remove old context files: %s"):format(failed or removed.stderr))
+    cr.log.warn(("cannot remove old context files: %s"):format(failed))
   end
 end)

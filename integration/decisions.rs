@@ -8,7 +8,7 @@ use crate::case::{Case, Scene};
 use crate::children::End;
 use crate::job::Job;
 use crate::site::Site;
-use crate::verdict::{Attempt, Verdict, ensure, skipped};
+use crate::verdict::{Attempt, Verdict, ensure};
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
@@ -27,12 +27,16 @@ pub fn cases() -> Vec<Case> {
     scenes.iter().map(|(journey, scene)| Case::new("decision", journey, *scene)).collect()
 }
 
-/// What the files hold when the restarted job has ended.
-struct Files {
-    log: String,
-    result: String,
-    data: String,
-    map: String,
+/// What the files of `file_action` hold when the restarted job has ended.
+pub struct Files {
+    /// Appended to.
+    pub log: String,
+    /// Written to.
+    pub result: String,
+    /// Read.
+    pub data: String,
+    /// The first bytes of the mapped one.
+    pub map: String,
 }
 
 /// Saves a job with these options, edits its files, restarts it with those options and lets it end.
@@ -46,17 +50,13 @@ fn through(site: &Site, checkpoint: &[&str], restart: &[&str]) -> Verdict<Files>
 }
 
 fn saved(site: &Site, options: &[&str]) -> Verdict<Job> {
-    if !site.namespaced {
-        return Err(skipped("needs its own pids"));
-    }
-    let job = site.start(site.command(site.program("file_action")))?;
-    site.wait_ready(&job)?;
+    let job = site.start_program("file_action")?;
     site.checkpoint_and_kill(options, &site.context("job.ctx"), &job)?;
     Ok(job)
 }
 
 /// Longer logs, other data, another map.
-fn edit(site: &Site) -> Verdict {
+pub fn edit(site: &Site) -> Verdict {
     let work = site.work();
     for (name, text) in [("log", "before\nbetween\n"), ("result", "before\nbetween\n"), ("data", "one\ntwo\nthree\n")] {
         fs::write(work.join(name), text).attempt("edit a file of the job")?;
@@ -66,13 +66,15 @@ fn edit(site: &Site) -> Verdict {
     fs::write(work.join("map"), map).attempt("edit the mapped file")
 }
 
-fn read(site: &Site) -> Verdict<Files> {
+/// The files of the job as they are now.
+pub fn read(site: &Site) -> Verdict<Files> {
     let text = |name: &str| fs::read(site.work().join(name)).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     let read = |name: &str| text(name).attempt(format_args!("read {name}"));
     Ok(Files { log: read("log")?, result: read("result")?, data: read("data")?, map: read("map")?[..8].to_owned() })
 }
 
-fn is(what: &str, found: &str, expected: &str) -> Verdict {
+/// Fails unless a file holds this.
+pub fn is(what: &str, found: &str, expected: &str) -> Verdict {
     ensure(found == expected, || format!("{what} holds {found:?}, not {expected:?}"))
 }
 
@@ -204,7 +206,7 @@ fn dry_run(site: &Site) -> Verdict {
 }
 
 /// Nothing is left beside the files of the job.
-fn no_leftovers(site: &Site) -> Verdict {
+pub fn no_leftovers(site: &Site) -> Verdict {
     let entries = fs::read_dir(site.work()).attempt("list the directory of the job")?;
     let names: Vec<String> = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
     let hidden: Vec<&String> = names.iter().filter(|name| name.starts_with('.')).collect();

@@ -40,6 +40,16 @@ impl Site {
         Ok(Job { pid, waited: pid, work, complaints: None })
     }
 
+    /// Starts a test program whose pids may be asked for again, and waits for READY.
+    pub fn start_program(&self, name: &str) -> Verdict<Job> {
+        if !self.namespaced {
+            return Err(skipped("needs its own pids"));
+        }
+        let job = self.start(self.command(self.program(name)))?;
+        self.wait_ready(&job)?;
+        Ok(job)
+    }
+
     /// Waits for READY; a SKIP becomes one of this case.
     pub fn wait_ready(&self, job: &Job) -> Verdict {
         let mut out = String::new();
@@ -73,6 +83,12 @@ impl Site {
             return Err(job.with_output(failed(format_args!("the program ended with {end} and {passed} PASS"))));
         }
         self.gone()
+    }
+
+    /// A job that nobody harmed verifies itself and ends well.
+    pub fn runs_on(&self, job: &Job) -> Verdict {
+        self.go(job, "continue")?;
+        self.passes(job)
     }
 
     /// Fails if processes are left.
@@ -120,12 +136,17 @@ impl Job {
         String::from_utf8_lossy(&fs::read(self.work.join("out")).unwrap_or_default()).into_owned()
     }
 
+    /// What cr_restart printed so far.
+    pub fn complaints(&self) -> String {
+        self.complaints.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default()
+    }
+
     /// The failure with the last words of the program and of cr_restart.
     pub fn with_output(&self, stop: Stop) -> Stop {
         let Stop::Failed(text) = stop else {
             return stop;
         };
-        let complaints = self.complaints.as_ref().and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let complaints = self.complaints();
         let out = self.output();
         let tail: Vec<&str> = out.lines().rev().take(12).collect();
         let tail: Vec<&str> = tail.into_iter().rev().collect();

@@ -16,6 +16,7 @@ mod journeys;
 mod namespace;
 mod observe;
 mod prepare;
+mod ready_made;
 mod real;
 mod runner;
 mod sandbox;

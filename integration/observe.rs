@@ -40,6 +40,12 @@ pub fn image(pid: Pid) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/exe")).ok()
 }
 
+/// Its id in the innermost pid namespace that it is in.
+pub fn inner_pid(pid: Pid) -> Option<Pid> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    value(&status, "NSpid")?.split_whitespace().last()?.parse().ok().map(Pid::from_raw)
+}
+
 /// Whether no tracer holds the process.
 pub fn is_untraced(pid: Pid) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

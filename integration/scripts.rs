@@ -3,6 +3,9 @@
 //! Each scene writes its scripts itself, as an administrator would. Relies on the test programs `file_action` and `area_action` and on the
 //! built programs. Leaves the language itself, its limits and the table `cr` to the tests of the library.
 
+mod bad;
+mod trace;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -13,7 +16,7 @@ use crate::children::{End, wait_until};
 use crate::job::Job;
 use crate::observe;
 use crate::site::{Ran, Site};
-use crate::verdict::{Attempt, Verdict, ensure, skipped};
+use crate::verdict::{Attempt, Verdict, ensure, in_order, says};
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
@@ -34,9 +37,10 @@ pub fn cases() -> Vec<Case> {
         ("statuses", statuses),
         ("commands-beside", commands_beside),
         ("pre-resume", pre_resume),
-        ("bad", bad),
-        ("runaway", runaway),
-        ("record", record),
+        ("bad", bad::bad),
+        ("runaway", bad::runaway),
+        ("record", trace::record),
+        ("replay", trace::replay),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("script", journey, *scene)).collect()
 }
@@ -47,15 +51,6 @@ fn script(site: &Site, name: &str, text: &str) -> Verdict<String> {
     Ok(path.display().to_string())
 }
 
-fn start(site: &Site, program: &str) -> Verdict<Job> {
-    if !site.namespaced {
-        return Err(skipped("needs its own pids"));
-    }
-    let job = site.start(site.command(site.program(program)))?;
-    site.wait_ready(&job)?;
-    Ok(job)
-}
-
 fn context(site: &Site) -> PathBuf {
     site.context("job.ctx")
 }
@@ -64,26 +59,6 @@ fn context(site: &Site) -> PathBuf {
 fn restart_ends(site: &Site, options: &[&str]) -> Verdict<Ran> {
     let mut command = site.command(site.tool("cr_restart"));
     site.run(command.args(options).arg(context(site)))
-}
-
-fn says(text: &str, words: &str) -> Verdict {
-    ensure(text.contains(words), || format!("does not say {words:?}:\n{text}"))
-}
-
-fn runs_on(site: &Site, job: &Job) -> Verdict {
-    site.go(job, "continue")?;
-    site.passes(job)
-}
-
-/// Lines of a log in the order in which they must come.
-fn in_order(text: &str, words: &[&str]) -> Verdict {
-    let mut rest = text;
-    for word in words {
-        let at = rest.find(word);
-        ensure(at.is_some(), || format!("{word} is missing, or too early:\n{text}"))?;
-        rest = &rest[at.unwrap_or(0) + word.len()..];
-    }
-    Ok(())
 }
 
 const EVERY: &str = r#"
@@ -99,7 +74,7 @@ cr.on("area-disposition", { name = "[stack]" }, function() print("event area-dis
 /// Every event comes, when the table says, with the job in the state that it says.
 fn events(site: &Site) -> Verdict {
     let every = script(site, "every.lua", EVERY)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     let said = site.try_checkpoint(&["--hook", &every, "--kill"], &context(site), job.pid)?.succeeded()?.stderr;
     in_order(
         &said,
@@ -144,7 +119,7 @@ cr.on("file-disposition", { path = "**/{result,log}" }, function() return "subst
 "#,
     )?;
     let second = script(site, "second.lua", r#"cr.on("file-disposition", { path = "/**" }, function() return "append" end)"#)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     let mut command = site.command(site.tool("cr_checkpoint"));
     command.args(["--dry-run", "--hook", &first, "--hook", &second, "--file", "**/log=ignore"]).arg(job.pid.to_string());
     let said = site.run(&mut command)?.succeeded()?.stdout;
@@ -157,12 +132,12 @@ cr.on("file-disposition", { path = "**/{result,log}" }, function() return "subst
         let is_it = |line: &str| line.starts_with(decision) && line.contains(by) && line.trim_end().ends_with(file);
         ensure(said.lines().any(is_it), || format!("{file}: no {decision} by {by}:\n{said}"))?;
     }
-    runs_on(site, &job)
+    site.runs_on(&job)
 }
 
 /// A file may be somewhere else, alone.
 fn path(site: &Site) -> Verdict {
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint_and_kill(&[], &context(site), &job)?;
     let work = site.work();
     fs::rename(work.join("log"), site.context("moved.log")).attempt("move the log")?;
@@ -180,15 +155,15 @@ fn path(site: &Site) -> Verdict {
 /// "skip" is a success without a file.
 fn skip(site: &Site) -> Verdict {
     let hook = script(site, "skip.lua", r#"cr.on("pre-checkpoint", function(job) if #job.processes < 5 then return "skip" end end)"#)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?.succeeded()?;
     ensure(!context(site).exists(), || "a context file was written".to_owned())?;
-    runs_on(site, &job)
+    site.runs_on(&job)
 }
 
 /// cr.fail stops a checkpoint wherever it stands; the job runs on and nothing is left.
 fn refuse(site: &Site) -> Verdict {
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     for event in ["pre-checkpoint", "frozen", "process", "file-disposition", "object-disposition", "area-disposition"] {
         let text = format!(r#"cr.on("{event}", function() cr.fail("env", "not on this machine") end)"#);
         let hook = script(site, "refuse.lua", &text)?;
@@ -199,17 +174,17 @@ fn refuse(site: &Site) -> Verdict {
         ensure(!context(site).exists(), || format!("{event}: a context file was left"))?;
     }
     site.no_residue()?;
-    runs_on(site, &job)
+    site.runs_on(&job)
 }
 
 /// A job without processes is refused.
 fn omit_all(site: &Site) -> Verdict {
     let hook = script(site, "omit.lua", r#"cr.on("process", function() return "omit" end)"#)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?;
     ensure(ran.end != End::Code(0), || "a job of nobody was saved".to_owned())?;
     says(&ran.stderr, "every process is omitted")?;
-    runs_on(site, &job)
+    site.runs_on(&job)
 }
 
 /// Sockets are closed, or a path is opened in their place; at restart that can be decided anew.
@@ -226,7 +201,7 @@ end)
     )?;
     let shut = script(site, "shut.lua", r#"cr.on("object-disposition", { kind = "stand_in" }, function() return "close" end)"#)?;
     let repair = script(site, "repair.lua", r#"cr.on("object-disposition", { kind = "socket" }, function() return "repair" end)"#)?;
-    let job = start(site, "stand_in")?;
+    let job = site.start_program("stand_in")?;
     let ran = site.try_checkpoint(&["--hook", &repair], &context(site), job.pid)?;
     ensure(ran.end != End::Code(0), || "a socket was repaired".to_owned())?;
     says(&ran.stderr, "\"repair\", which")?;
@@ -248,7 +223,7 @@ fn area(site: &Site) -> Verdict {
     for (answer, state) in [("save", "kept"), ("skip", "zeros")] {
         let text = format!(r#"cr.on("area-disposition", {{ bytes = 262144 }}, function(area) return "{answer}" end)"#);
         let hook = script(site, "area.lua", &text)?;
-        let job = start(site, "area_action")?;
+        let job = site.start_program("area_action")?;
         site.checkpoint_and_kill(&["--hook", &hook], &context(site), &job)?;
         let job = site.restart(&[], &context(site), &job)?;
         site.go(&job, "restart")?;
@@ -268,7 +243,7 @@ fn afterwards(site: &Site) -> Verdict {
     let hook = |word: &str| {
         script(site, "after.lua", &format!(r#"cr.on("post-checkpoint", function(saved) print(saved.path) return "{word}" end)"#))
     };
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     let said = site.try_checkpoint(&["--hook", &hook("stop")?], &context(site), job.pid)?.succeeded()?.stderr;
     says(&said, &context(site).display().to_string())?;
     ensure(wait_until(site.patience, || observe::is_stopped(job.pid)), || "the job was not stopped".to_owned())?;
@@ -296,7 +271,7 @@ cr.on("pre-restart", function(job) print(table.concat(cr.state.seen, "+"), job.a
 cr.on("on-success", function(job) print("new pid", job.pids[1].old ~= job.pids[1].new) end)
 "#,
     )?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.try_checkpoint(&["--hook", &hook, "--hook-arg", "queue=night"], &context(site), job.pid)?.succeeded()?;
     let mut command = site.command(site.tool("cr_info"));
     says(&site.run(command.arg(context(site)))?.succeeded()?.stdout, "night")?;
@@ -312,7 +287,7 @@ cr.on("on-success", function(job) print("new pid", job.pids[1].old ~= job.pids[1
 
 /// A script's rules stand behind those of the command line, and the longest first.
 fn relocate(site: &Site) -> Verdict {
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint_and_kill(&[], &context(site), &job)?;
     let work = site.work();
     let away = site.context("away");
@@ -337,7 +312,7 @@ cr.on("fail-temp", function(failure)
 end)
 "#,
     )?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     let mark = site.context("attempts");
     let argument = format!("mark={}", mark.display());
@@ -366,7 +341,7 @@ cr.on("on-success", function(job) print("runs", job.pids[1].old == job.pids[1].n
 cr.on("job-exit", function(exit) return exit.status + 5 end)
 "#,
     )?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     let mut command = site.command(site.tool("cr_restart"));
     let (tool, base) = site.launch(command.args(["--hook", &hook]).arg(context(site)))?;
@@ -392,7 +367,7 @@ cr.on("on-success", function() return tonumber(cr.args.leave) end)
 cr.on("checkpoint-failed", function(failure) return 99 end)
 "#,
     )?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     let taken = restart_ends(site, &["--hook", &hook])?;
     ensure(taken.end == End::Code(75) && taken.stderr.is_empty(), || format!("{}: {}", taken.end, taken.stderr))?;
@@ -415,7 +390,7 @@ cr.on("checkpoint-failed", function(failure) return 99 end)
 /// Commands of `--run-on-*` keep their meaning beside scripts: they come first, and a command that succeeds leaves the rest to scripts.
 fn commands_beside(site: &Site) -> Verdict {
     let hook = script(site, "beside.lua", r#"cr.on("fail-temp", function() print("asked") return 76 end)"#)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     for (command, status, is_asked) in [("exit 42", 42, false), ("exit 0", 76, true), ("", 76, true)] {
         let ran = restart_ends(site, &["--hook", &hook, "--run-on-fail-temp", command])?;
@@ -424,13 +399,13 @@ fn commands_beside(site: &Site) -> Verdict {
     }
     let ran = restart_ends(site, &["--hook", &hook, "--run-on-failure", "exit 43", "--no-such-flag"])?;
     ensure(ran.end == End::Code(43), || format!("a flag that is wrong: {}", ran.end))?;
-    runs_on(site, &job)
+    site.runs_on(&job)
 }
 
 /// The last word before anything runs: nothing is left of a restart that a script refuses then.
 fn pre_resume(site: &Site) -> Verdict {
     let hook = script(site, "last.lua", r#"cr.on("pre-resume", function(job) cr.fail("temp", "not now, " .. job.pids[1].old) end)"#)?;
-    let job = start(site, "file_action")?;
+    let job = site.start_program("file_action")?;
     site.checkpoint_and_kill(&["--file", "**/result=replace"], &context(site), &job)?;
     fs::write(site.work().join("result"), "edited").attempt("edit a file of the job")?;
     let ran = restart_ends(site, &["--hook", &hook])?;
@@ -442,65 +417,4 @@ fn pre_resume(site: &Site) -> Verdict {
     let job = site.restart(&[], &context(site), &job)?;
     site.go(&job, "restart")?;
     site.passes(&job)
-}
-
-/// A wrong script is explained in one message with file and line, and the job is not touched.
-fn bad(site: &Site) -> Verdict {
-    let job = start(site, "file_action")?;
-    for (text, words) in [
-        ("x = = 1", "bad.lua:2:"),
-        (r#"cr.on("frozn", print)"#, "did you mean 'frozen'?"),
-        (r#"cr.on("frozen", { pth = "/x" }, print)"#, "pth"),
-        (r#"cr.on("frozen", function(job) job.ids = {} end)"#, "bad.lua:2"),
-        (r#"cr.on("frozen", function(job) return job.nothing end)"#, "nothing"),
-        (r#"cr.on("process", function() return "keep" end)"#, "\"omit\""),
-        (r#"cr.on("frozen", function() local x; x.y = 1 end)"#, "bad.lua:2"),
-        (r#"cr.on("frozen", function() error({}) end)"#, "bad.lua"),
-        (r#"cr.on("frozen", function() os.exit(3) end)"#, "os"),
-        (r#"require "io""#, "io"),
-    ] {
-        let hook = script(site, "bad.lua", text)?;
-        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
-        ensure(ran.end == End::Code(22), || format!("{text}: {}: {}", ran.end, ran.stderr))?;
-        says(&ran.stderr, words)?;
-        ensure(!context(site).exists(), || format!("{text}: a context file was left"))?;
-    }
-    let hook = script(site, "late.lua", r#"cr.on("post-checkpoint", function() error("too late") end)"#)?;
-    let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?.succeeded()?;
-    says(&ran.stderr, "too late")?;
-    runs_on(site, &job)
-}
-
-/// Scripts that do not come back, while the job stands still: in Lua, behind pcall, and inside a C function that no budget of Lua ends.
-fn runaway(site: &Site) -> Verdict {
-    let job = start(site, "file_action")?;
-    for text in [
-        r#"cr.on("frozen", function() while true do end end)"#,
-        r#"cr.on("frozen", function() while true do pcall(function() while true do end end) end end)"#,
-        r#"cr.on("frozen", function() local t = setmetatable({}, { __index = function() return 1 end }) table.move(t, 1, 1 << 60, 2, {}) end)"#,
-        r#"cr.on("frozen", function() return string.find(("a"):rep(40000), (".-"):rep(12) .. "b") end)"#,
-        r#"cr.on("frozen", function() local t = {} for i = 1, 1 << 40 do t[i] = ("x"):rep(1 << 20) .. i end end)"#,
-    ] {
-        let hook = script(site, "runaway.lua", text)?;
-        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
-        ensure(ran.end == End::Code(22), || format!("{text}: {}: {}", ran.end, ran.stderr))?;
-        says(&ran.stderr, "runaway.lua")?;
-        ensure(observe::is_untraced(job.pid), || "the job is still held".to_owned())?;
-    }
-    site.no_residue()?;
-    runs_on(site, &job)
-}
-
-/// A trace has every event with its answer.
-fn record(site: &Site) -> Verdict {
-    let hook = script(site, "record.lua", r#"cr.on("file-disposition", { path = "**/log" }, function() return "append" end)"#)?;
-    let trace = site.context("trace.jsonl");
-    let job = start(site, "file_action")?;
-    let path = trace.display().to_string();
-    site.try_checkpoint(&["--hook", &hook, "--hook-record", &path], &context(site), job.pid)?.succeeded()?;
-    let text = fs::read_to_string(&trace).attempt("read the trace")?;
-    let appended = text.lines().filter(|line| line.contains("\"event\":\"file-disposition\"") && line.contains("record.lua:2"));
-    ensure(appended.count() == 1, || text.clone())?;
-    ensure(text.lines().next().is_some_and(|line| line.contains("pre-checkpoint")), || text.clone())?;
-    runs_on(site, &job)
 }

@@ -191,6 +191,7 @@ pub const ROWS: &[Row] = &[
     row("clone_vm"),
     row("close_on_exec").not(EXE_OF_NOBODY),
     row("command_line"),
+    row("connection").refused("descriptor"),
     row("copy_on_write"),
     row("credential"),
     row("cwd"),

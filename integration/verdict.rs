@@ -31,6 +31,22 @@ pub fn ensure(condition: bool, text: impl FnOnce() -> String) -> Verdict {
     if condition { Ok(()) } else { Err(Stop::Failed(text())) }
 }
 
+/// Fails unless the text has these words.
+pub fn says(text: &str, words: &str) -> Verdict {
+    ensure(text.contains(words), || format!("does not say {words:?}:\n{text}"))
+}
+
+/// Fails unless the text has all of these words, one after the other.
+pub fn in_order(text: &str, words: &[&str]) -> Verdict {
+    let mut rest = text;
+    for word in words {
+        let at = rest.find(word);
+        ensure(at.is_some(), || format!("{word} is missing, or too early:\n{text}"))?;
+        rest = &rest[at.unwrap_or(0) + word.len()..];
+    }
+    Ok(())
+}
+
 /// Turns the errors of the standard library and of nix into failures that say what was attempted.
 pub trait Attempt<T> {
     /// "cannot WHAT: reason".

@@ -1,6 +1,12 @@
 // Checks a memory area that policies decide about: it comes back whole, or, when its contents were left out, as zeros. What it was is
-// written into the file "state": the harness looks at that. The harness knows the area by its size.
+// written into the file "state": the harness looks at that. The harness knows the area by its size, by its name where areas can have one, or
+// because core dumps do not have it.
 #include "journey.h"
+#include <sys/prctl.h>
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
 
 #define BYTES (64 * PAGE)
 
@@ -11,6 +17,9 @@ int main(void)
     char *cache = guarded + PAGE;
     MUST(mprotect(cache, BYTES, PROT_READ | PROT_WRITE));
     memset(cache, 'c', BYTES);
+    MUST(madvise(cache, BYTES, MADV_DONTDUMP));
+    // Kernels before 5.17, and those built without names, do not know it.
+    prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, cache, BYTES, "tile cache 1");
 
     ready();
 

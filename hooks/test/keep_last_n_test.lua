@@ -14,14 +14,14 @@ t.describe("keep_last_n", function()
   t.it("removes what is older than the last three", function()
     local calls, hook = commands("/ckpt/run.12", { "run.12", "run.9", "run.10", "run.11", "run.8", "other.1", "run.x", "run.7.log" })
     t.expect(calls[1]):equals { "ls", "-1", "--", "/ckpt/" }
-    t.expect(calls[2]):equals { "rm", "-rf", "--", "/ckpt/run.9", "/ckpt/run.8" }
-    t.expect(hook.log[1].text):equals("removed 2 old context files")
+    t.expect(calls[2]):equals { "rm", "-rf", "--", "/ckpt/run.9", "/ckpt/run.8", background = true }
+    t.expect(hook.log[1].text):equals("removing 2 old context files")
   end)
 
   t.it("never removes the new one, even if its number is the lowest", function()
     local calls = commands("run.1", { "run.1", "run.98", "run.99" }, { keep = 2 })
     t.expect(calls[1]):equals { "ls", "-1", "--", "./" }
-    t.expect(calls[2]):equals { "rm", "-rf", "--", "./run.98" }
+    t.expect(calls[2]):equals { "rm", "-rf", "--", "./run.98", background = true }
     t.expect(#calls):equals(2)
   end)
 

@@ -196,7 +196,7 @@
 
 --- When everything is restored and nothing runs yet.
 ---
---- **The job** is complete and stands still. **It decides** nothing but refusal: `cr.fail` takes everything down again, and the restart has failed.
+--- **The job** is complete and has not begun to run. **It decides** nothing but refusal: `cr.fail` takes everything down again, and the restart has failed.
 ---
 --- ```lua
 --- local cr = require "cr"

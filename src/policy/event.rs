@@ -37,8 +37,8 @@ pub struct Entry {
     pub name: Name,
     /// The name as scripts write it.
     pub word: &'static str,
-    /// Whether the job stands still meanwhile: handlers have little time then.
-    pub frozen: bool,
+    /// When a running job stands still meanwhile: handlers have little time then.
+    pub still: Still,
     /// Whether a handler that errs stops the request. Afterwards it can only be reported.
     pub may_stop: bool,
     /// What a handler may answer, for messages.
@@ -47,29 +47,53 @@ pub struct Entry {
     pub schema: fn() -> Schema,
 }
 
+/// When an event holds a job that would run otherwise. A job that is only being restored loses nothing by waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Still {
+    /// Never: it runs, or does not exist yet.
+    Never,
+    /// Always.
+    Always,
+    /// When `side` is `checkpoint`.
+    AtCheckpoint,
+    /// When `frozen` is true.
+    IfFrozen,
+}
+
+impl Still {
+    fn holds(self, at_restart: bool, frozen: bool) -> bool {
+        match self {
+            Still::Never => false,
+            Still::Always => true,
+            Still::AtCheckpoint => !at_restart,
+            Still::IfFrozen => frozen,
+        }
+    }
+}
+
 /// Every event, in the order in which a job meets them.
 #[rustfmt::skip]
 pub static EVENTS: &[Entry] = &[
-    entry(Name::PreCheckpoint, "pre-checkpoint", false, true, "\"skip\" or cr.fail(class, why)", schema::<JobEvent>),
-    entry(Name::Frozen, "frozen", true, true, "cr.fail(class, why)", schema::<JobEvent>),
-    entry(Name::Process, "process", true, true, "\"omit\" or cr.fail(class, why)", schema::<ProcessEvent>),
-    entry(Name::FileDisposition, "file-disposition", true, true, "\"merge\", \"ignore\", \"append\", \"replace\", \"substitute\", \"fail\" or { action = …, path = … }", schema::<FileEvent>),
-    entry(Name::ObjectDisposition, "object-disposition", true, true, "\"fail\", \"close\", \"reconnect\", \"repair\" or { path = … }", schema::<ObjectEvent>),
-    entry(Name::AreaDisposition, "area-disposition", true, true, "\"save\", \"skip\" or \"fail\"", schema::<AreaEvent>),
-    entry(Name::PostCheckpoint, "post-checkpoint", true, false, "\"continue\", \"stop\" or \"kill\"", schema::<SavedEvent>),
-    entry(Name::CheckpointFailed, "checkpoint-failed", false, false, "an exit status from 0 to 255", schema::<FailureEvent>),
-    entry(Name::PreRestart, "pre-restart", false, true, "{ relocate = { [old] = new }, pid = \"keep\", \"new\" or \"namespace\" } or cr.fail(class, why)", schema::<RestartEvent>),
-    entry(Name::PreResume, "pre-resume", true, true, "cr.fail(class, why)", schema::<RunningEvent>),
-    entry(Name::OnSuccess, "on-success", false, false, "an exit status from 0 to 255", schema::<RunningEvent>),
-    entry(Name::FailArgs, "fail-args", false, false, "an exit status from 0 to 255", schema::<FailureEvent>),
-    entry(Name::FailTemp, "fail-temp", false, false, "an exit status from 0 to 255 or { retry = true, after = seconds }", schema::<FailureEvent>),
-    entry(Name::FailEnv, "fail-env", false, false, "an exit status from 0 to 255 or { retry = true, after = seconds }", schema::<FailureEvent>),
-    entry(Name::FailPerm, "fail-perm", false, false, "an exit status from 0 to 255", schema::<FailureEvent>),
-    entry(Name::JobExit, "job-exit", false, false, "an exit status from 0 to 255", schema::<ExitEvent>),
+    entry(Name::PreCheckpoint, "pre-checkpoint", Still::Never, true, "\"skip\" or cr.fail(class, why)", schema::<JobEvent>),
+    entry(Name::Frozen, "frozen", Still::Always, true, "cr.fail(class, why)", schema::<JobEvent>),
+    entry(Name::Process, "process", Still::Always, true, "\"omit\" or cr.fail(class, why)", schema::<ProcessEvent>),
+    entry(Name::FileDisposition, "file-disposition", Still::AtCheckpoint, true, "\"merge\", \"ignore\", \"append\", \"replace\", \"substitute\", \"fail\" or { action = …, path = … }", schema::<FileEvent>),
+    entry(Name::ObjectDisposition, "object-disposition", Still::AtCheckpoint, true, "\"fail\", \"close\", \"reconnect\", \"repair\" or { path = … }", schema::<ObjectEvent>),
+    entry(Name::AreaDisposition, "area-disposition", Still::Always, true, "\"save\", \"skip\" or \"fail\"", schema::<AreaEvent>),
+    entry(Name::PostCheckpoint, "post-checkpoint", Still::IfFrozen, false, "\"continue\", \"stop\" or \"kill\"", schema::<SavedEvent>),
+    entry(Name::CheckpointFailed, "checkpoint-failed", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),
+    entry(Name::PreRestart, "pre-restart", Still::Never, true, "{ relocate = { [old] = new }, pid = \"keep\", \"new\" or \"namespace\" } or cr.fail(class, why)", schema::<RestartEvent>),
+    entry(Name::PreResume, "pre-resume", Still::Never, true, "cr.fail(class, why)", schema::<RunningEvent>),
+    entry(Name::OnSuccess, "on-success", Still::Never, false, "an exit status from 0 to 255", schema::<RunningEvent>),
+    entry(Name::FailArgs, "fail-args", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),
+    entry(Name::FailTemp, "fail-temp", Still::Never, false, "an exit status from 0 to 255 or { retry = true, after = seconds }", schema::<FailureEvent>),
+    entry(Name::FailEnv, "fail-env", Still::Never, false, "an exit status from 0 to 255 or { retry = true, after = seconds }", schema::<FailureEvent>),
+    entry(Name::FailPerm, "fail-perm", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),
+    entry(Name::JobExit, "job-exit", Still::Never, false, "an exit status from 0 to 255", schema::<ExitEvent>),
 ];
 
-const fn entry(name: Name, word: &'static str, frozen: bool, may_stop: bool, answers: &'static str, schema: fn() -> Schema) -> Entry {
-    Entry { name, word, frozen, may_stop, answers, schema }
+const fn entry(name: Name, word: &'static str, still: Still, may_stop: bool, answers: &'static str, schema: fn() -> Schema) -> Entry {
+    Entry { name, word, still, may_stop, answers, schema }
 }
 
 fn schema<T: JsonSchema>() -> Schema {
@@ -100,6 +124,12 @@ impl Name {
             Class::Env => Name::FailEnv,
             Class::Perm => Name::FailPerm,
         }
+    }
+
+    /// What [`Event::holds_the_job`] says of an event of this name whose argument is known as plain data only.
+    pub fn holds_the_job(self, data: &Value) -> bool {
+        let frozen = data.get("frozen").and_then(Value::as_bool).unwrap_or(false);
+        self.entry().still.holds(data.get("side").and_then(Value::as_str) == Some("restart"), frozen)
     }
 
     /// The fields of its argument with their schemas, in the order of the struct.
@@ -149,6 +179,17 @@ impl Event {
             Event::Failed(event) => Name::of_failure(class_of(&event.class)),
             Event::JobExit(_) => Name::JobExit,
         }
+    }
+
+    /// Whether a job that would run otherwise stands still until the answer: there is little time, and it counts as downtime.
+    pub fn holds_the_job(&self) -> bool {
+        let (at_restart, frozen) = match self {
+            Event::FileDisposition(event) => (event.side == Side::Restart, false),
+            Event::ObjectDisposition(event) => (event.side == Side::Restart, false),
+            Event::PostCheckpoint(event) => (false, event.frozen),
+            _ => (false, false),
+        };
+        self.name().entry().still.holds(at_restart, frozen)
     }
 
     /// The argument as plain data.
@@ -534,6 +575,32 @@ mod test {
             assert!(!entry.name.fields().is_empty(), "{} has no fields", entry.word);
         }
         assert_eq!(Name::of("post-restart"), None);
+    }
+
+    #[test]
+    fn a_running_job_is_held_at_its_checkpoint_only() {
+        let file = |side| Event::FileDisposition(FileEvent { side, ..FileEvent::default() });
+        let object = |side| Event::ObjectDisposition(ObjectEvent { side, ..ObjectEvent::default() });
+        let saved = |frozen| Event::PostCheckpoint(SavedEvent { frozen, ..SavedEvent::default() });
+        for (event, holds) in [
+            (Event::PreCheckpoint(JobEvent::default()), false),
+            (Event::Frozen(JobEvent::default()), true),
+            (Event::Process(ProcessEvent::default()), true),
+            (file(Side::Checkpoint), true),
+            (file(Side::Restart), false),
+            (object(Side::Checkpoint), true),
+            (object(Side::Restart), false),
+            (Event::AreaDisposition(AreaEvent::default()), true),
+            (saved(true), true),
+            (saved(false), false),
+            (Event::PreRestart(Box::default()), false),
+            (Event::PreResume(RunningEvent::default()), false),
+            (Event::OnSuccess(RunningEvent::default()), false),
+            (Event::JobExit(ExitEvent::default()), false),
+        ] {
+            assert_eq!(event.holds_the_job(), holds, "{event:?}");
+            assert_eq!(event.name().holds_the_job(&event.data()), holds, "as data: {event:?}");
+        }
     }
 
     #[test]

@@ -122,9 +122,10 @@ impl Stack {
     fn timed<T>(&mut self, event: &Event, ask: impl FnOnce(&mut Stack) -> Result<T, PolicyError>) -> Result<T, PolicyError> {
         let begun = Instant::now();
         let result = ask(self);
-        self.time += begun.elapsed();
-        if event.name().entry().frozen {
-            self.frozen_time += begun.elapsed();
+        let spent = begun.elapsed();
+        self.time += spent;
+        if event.holds_the_job() {
+            self.frozen_time += spent;
         }
         result
     }
@@ -173,7 +174,7 @@ impl Stack {
         self.annotations.clear();
     }
 
-    /// Time spent in policies: in all, and while the job stood still.
+    /// Time spent in policies: in all, and while a job stood still that would have run otherwise.
     pub fn time(&self) -> (Duration, Duration) {
         (self.time, self.frozen_time)
     }
@@ -244,6 +245,20 @@ mod test {
         let mut stack = stack(&[("a", Some(Verdict::Status(1)))], Name::OnSuccess);
         assert!(stack.hears(Name::OnSuccess) && !stack.hears(Name::JobExit));
         assert_eq!(stack.ask(&exit()).unwrap(), None);
+    }
+
+    #[test]
+    fn only_time_of_a_job_that_waits_is_downtime() {
+        use crate::policy::event::{FileEvent, Side};
+        let mut stack = stack(&[("a", None)], Name::FileDisposition);
+        let mut ask = |side| {
+            stack.ask(&Event::FileDisposition(FileEvent { side, ..FileEvent::default() })).unwrap();
+            stack.time()
+        };
+        let (restart, none) = ask(Side::Restart);
+        assert!(restart > Duration::ZERO && none == Duration::ZERO, "{restart:?} {none:?}");
+        let (all, frozen) = ask(Side::Checkpoint);
+        assert!(all > restart && Duration::ZERO < frozen && frozen < all, "{all:?} {frozen:?}");
     }
 
     #[test]

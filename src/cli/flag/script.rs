@@ -24,7 +24,7 @@ pub struct Scripting {
     pub pure: bool,
     /// How long one call may take.
     pub timeout: Option<Duration>,
-    /// How long one call may take while the job stands still.
+    /// How long one call may take while a checkpoint holds the job.
     pub frozen_timeout: Option<Duration>,
     /// How much memory they may use, bytes.
     pub memory: Option<usize>,
@@ -60,7 +60,7 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
             said.as_mut().frozen_timeout = Some(seconds("--hook-frozen-timeout", value)?);
             Ok(())
         })
-        .help("The same while the job stands still (default 0.25)"),
+        .help("The same while a checkpoint holds the job (default 0.25)"),
         Flag::value("hook-memory", "MIB", |said: &mut S, value| {
             said.as_mut().memory = Some(memory(value)?);
             Ok(())

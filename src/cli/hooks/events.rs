@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Found, fire};
 use crate::cli::report::Reporter;
-use crate::policy::event::{EVENTS, Entry};
+use crate::policy::event::{EVENTS, Entry, Still};
 use crate::policy::sample;
 
 /// All events: one line each, or one object with the schema of each.
@@ -17,10 +17,14 @@ pub fn all(as_json: bool, reporter: &mut Reporter<'_, '_>) -> Found {
         return Ok(true);
     }
     let width = EVENTS.iter().map(|entry| entry.word.len()).max().unwrap_or_default();
-    reporter.line(&format!("{:width$}  JOB           ANSWERS", "EVENT"));
+    reporter.line(&format!("{:width$}  JOB              ANSWERS", "EVENT"));
     for entry in EVENTS {
-        let job = if entry.frozen { "stands still" } else { "" };
-        reporter.line(&format!("{:width$}  {job:12}  {}", entry.word, entry.answers));
+        let job = match entry.still {
+            Still::Never => "",
+            Still::Always => "stands still",
+            Still::AtCheckpoint | Still::IfFrozen => "may stand still",
+        };
+        reporter.line(&format!("{:width$}  {job:15}  {}", entry.word, entry.answers));
     }
     Ok(true)
 }
@@ -35,10 +39,13 @@ pub fn one(word: &OsStr, as_json: bool, reporter: &mut Reporter<'_, '_>) -> Foun
     }
     let on_error = if entry.may_stop { "stops the request" } else { "is reported" };
     reporter.line(&format!("{}\n", entry.word));
-    reporter.line(&format!(
-        "The job {}. An error of the handler {on_error}.",
-        if entry.frozen { "stands still" } else { "runs, or does not exist" }
-    ));
+    let job = match entry.still {
+        Still::Never => "The job is not held up.",
+        Still::Always => "The job stands still.",
+        Still::AtCheckpoint => "The job stands still at the checkpoint, and is not made yet at the restart.",
+        Still::IfFrozen => "The job stands still if frozen is true.",
+    };
+    reporter.line(&format!("{job} An error of the handler {on_error}."));
     reporter.line(&format!("The answer is nil, {}.\n", entry.answers));
     let fields = sample::fields(name);
     let kind = |field: &sample::Field| format!("{}{}", field.kind, if field.is_optional { " or nil" } else { "" });

@@ -138,8 +138,15 @@ fn replay_finds_the_answers_that_differ() {
 fn events_are_shown_as_tables_and_as_schemas() {
     let place = Place::with(&[]);
     let (status, out, _) = place.run(&["events"]);
-    assert!(status == 0 && out.contains("\nfrozen              stands still  cr.fail(class, why)\n"), "{out}");
+    assert!(status == 0 && out.contains("\nfrozen              stands still     cr.fail(class, why)\n"), "{out}");
+    assert!(out.contains("\nfile-disposition    may stand still  \"merge\""), "{out}");
+    assert!(out.contains("\npre-resume                           cr.fail(class, why)\n"), "{out}");
     assert_eq!(out.lines().count(), 17, "a heading and every event: {out}");
+    let (_, out, _) = place.run(&["events", "file-disposition"]);
+    assert!(
+        out.contains("The job stands still at the checkpoint, and is not made yet at the restart. An error of the handler stops"),
+        "{out}"
+    );
     let (_, out, _) = place.run(&["events", "job-exit"]);
     assert!(out.contains("  signal  integer or nil  The signal that ended it; nil when it exited.\n"), "{out}");
     let (_, out, _) = place.run(&["events", "--json"]);

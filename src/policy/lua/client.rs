@@ -163,7 +163,7 @@ impl LuaPolicy {
     }
 
     fn call(&mut self, handler: usize, name: Name, data: &Value) -> Result<Answer, PolicyError> {
-        let budget = if name.entry().frozen { self.limits.frozen } else { self.limits.call };
+        let budget = if name.holds_the_job(data) { self.limits.frozen } else { self.limits.call };
         let place = self.handlers[handler].row.place.clone();
         self.request(&Request::Call { handler, data: data.clone() }, budget, &format!("{place} handling {}", name.word()))
     }

@@ -13,6 +13,8 @@ use mlua::{Lua, VmState};
 
 /// Instructions between two looks at the clock.
 const EVERY: u32 = 1000;
+/// Longer than any program runs between two calls.
+const UNMETERED: Duration = Duration::from_secs(1 << 40);
 
 /// The budget of the call that runs.
 pub struct Meter {
@@ -55,9 +57,12 @@ impl Meter {
         self.watch(lua, EVERY)
     }
 
-    /// The message of the budget that was spent in this call, if one was.
-    pub fn spent(&self) -> Option<String> {
-        self.spent.borrow().clone()
+    /// Ends the call: the message of the budget that was spent in it, if one was. What runs until the next call is our own: it makes arguments and
+    /// is not metered.
+    pub fn end(&self) -> Option<String> {
+        self.until.set(Instant::now() + UNMETERED);
+        self.left.set(u64::MAX);
+        self.spent.take()
     }
 
     /// The time that is left of the call.

@@ -56,7 +56,7 @@ pub struct Limits {
     pub instructions: u64,
     /// Time a call, and for loading a script.
     pub call: Duration,
-    /// Time a call while the job stands still.
+    /// Time a call while a job stands still that would run otherwise.
     pub frozen: Duration,
     /// Text logged a call, bytes.
     pub log_bytes: usize,

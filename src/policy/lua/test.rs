@@ -5,12 +5,13 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::{Launched, Launcher, LuaPolicy, Options, Running, serve};
 use crate::policy::event::{Event, FileEvent, Name};
-use crate::policy::{LogLevel, Policy, PolicyError, Reply};
+use crate::policy::{LogLevel, Policy, PolicyError, Reply, Verdict};
 
 /// Serves in a thread: what a process does, without the process.
 pub struct Threaded;
@@ -279,4 +280,43 @@ fn a_name_in_a_message_is_the_path_that_was_given() {
     let error = LuaPolicy::load(&Options { files: vec![missing.clone()], ..Options::default() }, &Threaded).err().unwrap();
     assert_eq!(error.message, format!("cannot use the script {}: No such file or directory (os error 2)", missing.display()));
     assert_eq!(error.class, crate::error::Class::Args);
+}
+
+#[test]
+fn time_is_short_only_while_a_running_job_waits() {
+    let script = r"
+local function work() for _ = 1, 1000000 do end end
+cr.on('file-disposition', function() work() return 'append' end)
+cr.on('post-checkpoint', function() work() return 'kill' end)
+cr.on('pre-resume', function() work() cr.fail('env', 'asked') end)";
+    let limits = |_: &Path, options: &mut Options| {
+        (options.limits.frozen, options.limits.call) = (Duration::from_micros(1), Duration::from_secs(600));
+        options.limits.grace = Duration::from_secs(60);
+    };
+    let (_directory, mut policy) = load_with(script, limits).unwrap();
+    for (event, data, expected) in [
+        ("file-disposition", json!({"side": "restart"}), Some("append")),
+        ("file-disposition", json!({"side": "checkpoint"}), None),
+        ("post-checkpoint", json!({"frozen": false}), Some("kill")),
+        ("post-checkpoint", json!({"frozen": true}), None),
+        ("pre-resume", json!({}), Some("fail (env): asked")),
+    ] {
+        match (fire(&mut policy, event, &data), expected) {
+            (Ok(reply), Some(word)) => assert_eq!(reply.opinion.unwrap().verdict.word(), word, "{event} {data}"),
+            (Err(error), None) => assert!(error.message.contains("budget"), "{event} {data}: {}", error.message),
+            (other, _) => panic!("{event} {data}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_spent_budget_ends_with_its_call() {
+    let script = "cr.on('frozen', function() while true do end end)\ncr.on('checkpoint-failed', function(f) return #f.message end)";
+    let (_directory, mut policy) = load_with(script, |_, options| options.limits.instructions = 10_000).unwrap();
+    for _ in 0..2 {
+        let error = fire(&mut policy, "frozen", &json!({})).unwrap_err();
+        assert!(error.message.contains("the budget of 10000 instructions for frozen is spent"), "{}", error.message);
+        let reply = fire(&mut policy, "checkpoint-failed", &json!({"message": "four"})).unwrap();
+        assert_eq!(reply.opinion.unwrap().verdict, Verdict::Status(4), "told of the failure");
+    }
 }

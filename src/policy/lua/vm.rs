@@ -109,7 +109,7 @@ impl Session {
         };
         let argument = self.views.argument(&self.lua, name, data).map_err(|error| format!("{place}: {}", self.trouble(&error)))?;
         let limits = &self.host.options.limits;
-        let time = if name.entry().frozen { limits.frozen } else { limits.call };
+        let time = if name.holds_the_job(data) { limits.frozen } else { limits.call };
         let moment = Moment { name, is_before_writing: is_before_writing(name, data) };
         match self.run(Some(moment), name.word(), &place, time, (&function, argument))? {
             Ran::Refused(refused) => Ok(refused),
@@ -136,7 +136,7 @@ impl Session {
         self.host.meter.begin(&self.lua, what, place, budget).map_err(|error| placed(self.trouble(&error)))?;
         let results = self.run.call::<MultiValue>((function, argument));
         // Whatever the script made of the error of a spent budget: that it is spent counts.
-        if let Some(spent) = self.host.meter.spent() {
+        if let Some(spent) = self.host.meter.end() {
             return Err(spent);
         }
         let mut results = results.map_err(|error| placed(self.trouble(&error)))?.into_iter();
