@@ -2,6 +2,7 @@
 
 mod damage;
 mod description;
+mod old;
 mod round_trip;
 mod target;
 
