@@ -39,6 +39,7 @@ pub fn cases() -> Vec<Case> {
         ("pre-resume", pre_resume),
         ("bad", bad::bad),
         ("runaway", bad::runaway),
+        ("hurry", bad::hurry),
         ("record", trace::record),
         ("replay", trace::replay),
     ];

@@ -177,6 +177,6 @@ pub fn snapshot_file_system(ready: &Ready<'_>) -> Verdict {
     says(&site.run(info.arg(ready.context(&job)))?.succeeded()?.stdout, &taken.display().to_string())?;
     fs::remove_dir_all(&taken).attempt("remove the snapshot")?;
     let job = ready.restart(&example.at_restart(&job), "file_action", &job)?;
-    says(&job.complaints(), &format!("the snapshot {} of this checkpoint is gone", taken.display()))?;
-    goes_on(ready, &job)
+    goes_on(ready, &job)?;
+    says(&job.complaints(), &format!("the snapshot {} of this checkpoint is gone", taken.display()))
 }

@@ -39,10 +39,10 @@ pub fn namespace_when_taken(ready: &Ready<'_>) -> Verdict {
 /// The job comes back beside a process that has its id: with another.
 pub fn new_pid_when_taken(ready: &Ready<'_>) -> Verdict {
     let job = beside_its_original(ready)?;
-    says(&job.complaints(), "is taken: the job gets new ids")?;
     ensure(observe::inner_pid(job.pid) == Some(job.pid), || "the job is in a namespace of its own".to_owned())?;
     ready.site.go(&job, "new-pids")?;
-    ready.site.passes(&job)
+    ready.site.passes(&job)?;
+    says(&job.complaints(), "is taken: the job gets new ids")
 }
 
 /// Restarts a job while the first one has the pid, and ends that.
@@ -97,9 +97,9 @@ pub fn relocate_scratch(ready: &Ready<'_>) -> Verdict {
     says(&missing.stderr, &format!("the scratch directory {} ($TMPDIR) does not exist", new.display()))?;
     fs::create_dir(&new).attempt("make the new scratch directory")?;
     let job = ready.restart(&restart, "file_action", &Job { work: new.clone(), ..job })?;
-    says(&job.complaints(), &format!("scratch directory: {} is now {}", old.display(), new.display()))?;
     site.go(&job, "elsewhere")?;
     site.passes(&job)?;
+    says(&job.complaints(), &format!("scratch directory: {} is now {}", old.display(), new.display()))?;
     let log = |directory: &std::path::Path| fs::read_to_string(directory.join("log")).attempt("read a log");
     is("the new log", &log(&new)?, "before\nafter\n")?;
     is("the old log", &log(&old)?, "before\n")

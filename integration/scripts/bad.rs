@@ -54,3 +54,23 @@ pub fn runaway(site: &Site) -> Verdict {
     site.no_residue()?;
     site.runs_on(&job)
 }
+
+/// The short time is for events in which a running job waits; a restart gives the same script the longer one.
+pub fn hurry(site: &Site) -> Verdict {
+    let text = r#"
+local function work() for _ = 1, 2000000 do end end
+cr.on("file-disposition", { path = "**/log" }, function() work() return "append" end)
+cr.on("pre-resume", function() work() print("worked") end)
+"#;
+    let hook = script(site, "hurry.lua", text)?;
+    let options = ["--hook", &hook, "--hook-frozen-timeout", "0.0005", "--hook-timeout", "60"];
+    let job = site.start_program("file_action")?;
+    let ran = site.try_checkpoint(&options, &context(site), job.pid)?;
+    ensure(ran.end == End::Code(22), || format!("{}: {}", ran.end, ran.stderr))?;
+    says(&ran.stderr, "for file-disposition is spent")?;
+    site.checkpoint_and_kill(&[], &context(site), &job)?;
+    let job = site.restart(&options, &context(site), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)?;
+    says(&job.complaints(), "worked")
+}
