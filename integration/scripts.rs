@@ -18,6 +18,9 @@ use crate::observe;
 use crate::site::{Ran, Site};
 use crate::verdict::{Attempt, Verdict, ensure, in_order, says};
 
+/// Scenes that are not about time have enough of it, however busy the machine is.
+const NO_HURRY: &str = "--hook-frozen-timeout=60";
+
 /// Every promise.
 pub fn cases() -> Vec<Case> {
     let scenes: &[(&str, Scene)] = &[
@@ -76,7 +79,7 @@ cr.on("area-disposition", { name = "[stack]" }, function() print("event area-dis
 fn events(site: &Site) -> Verdict {
     let every = script(site, "every.lua", EVERY)?;
     let job = site.start_program("file_action")?;
-    let said = site.try_checkpoint(&["--hook", &every, "--kill"], &context(site), job.pid)?.succeeded()?.stderr;
+    let said = site.try_checkpoint(&[NO_HURRY, "--hook", &every, "--kill"], &context(site), job.pid)?.succeeded()?.stderr;
     in_order(
         &said,
         &[
@@ -91,7 +94,7 @@ fn events(site: &Site) -> Verdict {
     )?;
     site.children.wait(job.waited, site.patience)?;
     let mut command = site.command(site.tool("cr_restart"));
-    let (tool, base) = site.launch(command.args(["--hook", &every]).arg(context(site)))?;
+    let (tool, base) = site.launch(command.args([NO_HURRY, "--hook", &every]).arg(context(site)))?;
     ensure(wait_until(site.patience, || observe::image(job.pid).is_some_and(|image| image.ends_with("file_action"))), || {
         "the job did not come back".to_owned()
     })?;
@@ -101,9 +104,9 @@ fn events(site: &Site) -> Verdict {
     let said = fs::read_to_string(base.with_extension("stderr")).attempt("read what cr_restart said")?;
     let order = ["pre-restart", "event file-disposition restart", "pre-resume", "on-success", "job-exit"];
     in_order(&said, &order)?;
-    let failed = restart_ends(site, &["--hook", &every, "--relocate", "/=/nowhere", "--no-such-flag"])?;
+    let failed = restart_ends(site, &[NO_HURRY, "--hook", &every, "--relocate", "/=/nowhere", "--no-such-flag"])?;
     says(&failed.stderr, "event fail-args")?;
-    let failed = site.try_checkpoint(&["--hook", &every, "--file", "**/log=fail"], &context(site), nix::unistd::getpid())?;
+    let failed = site.try_checkpoint(&[NO_HURRY, "--hook", &every, "--file", "**/log=fail"], &context(site), nix::unistd::getpid())?;
     says(&failed.stderr, "event checkpoint-failed")
 }
 
@@ -122,7 +125,7 @@ cr.on("file-disposition", { path = "**/{result,log}" }, function() return "subst
     let second = script(site, "second.lua", r#"cr.on("file-disposition", { path = "/**" }, function() return "append" end)"#)?;
     let job = site.start_program("file_action")?;
     let mut command = site.command(site.tool("cr_checkpoint"));
-    command.args(["--dry-run", "--hook", &first, "--hook", &second, "--file", "**/log=ignore"]).arg(job.pid.to_string());
+    command.args(["--dry-run", NO_HURRY, "--hook", &first, "--hook", &second, "--file", "**/log=ignore"]).arg(job.pid.to_string());
     let said = site.run(&mut command)?.succeeded()?.stdout;
     for (file, decision, by) in [
         ("/log", "ignore", "--file **/log=ignore"),
@@ -146,7 +149,7 @@ fn path(site: &Site) -> Verdict {
     let text =
         format!(r#"cr.on("file-disposition", {{ path = "**/log" }}, function() return {{ action = "append", path = "{moved}" }} end)"#);
     let hook = script(site, "path.lua", &text)?;
-    let job = site.restart(&["--hook", &hook], &context(site), &job)?;
+    let job = site.restart(&[NO_HURRY, "--hook", &hook], &context(site), &job)?;
     site.go(&job, "restart")?;
     site.passes(&job)?;
     let log = fs::read_to_string(&moved).attempt("read the moved log")?;
@@ -157,7 +160,7 @@ fn path(site: &Site) -> Verdict {
 fn skip(site: &Site) -> Verdict {
     let hook = script(site, "skip.lua", r#"cr.on("pre-checkpoint", function(job) if #job.processes < 5 then return "skip" end end)"#)?;
     let job = site.start_program("file_action")?;
-    site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?.succeeded()?;
+    site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--kill"], &context(site), job.pid)?.succeeded()?;
     ensure(!context(site).exists(), || "a context file was written".to_owned())?;
     site.runs_on(&job)
 }
@@ -168,7 +171,7 @@ fn refuse(site: &Site) -> Verdict {
     for event in ["pre-checkpoint", "frozen", "process", "file-disposition", "object-disposition", "area-disposition"] {
         let text = format!(r#"cr.on("{event}", function() cr.fail("env", "not on this machine") end)"#);
         let hook = script(site, "refuse.lua", &text)?;
-        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
+        let ran = site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--kill"], &context(site), job.pid)?;
         ensure(ran.end == End::Code(125), || format!("{event}: {}: {}", ran.end, ran.stderr))?;
         says(&ran.stderr, "refuse.lua:2)")?;
         says(&ran.stderr, "class env")?;
@@ -182,7 +185,7 @@ fn refuse(site: &Site) -> Verdict {
 fn omit_all(site: &Site) -> Verdict {
     let hook = script(site, "omit.lua", r#"cr.on("process", function() return "omit" end)"#)?;
     let job = site.start_program("file_action")?;
-    let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?;
+    let ran = site.try_checkpoint(&[NO_HURRY, "--hook", &hook], &context(site), job.pid)?;
     ensure(ran.end != End::Code(0), || "a job of nobody was saved".to_owned())?;
     says(&ran.stderr, "every process is omitted")?;
     site.runs_on(&job)
@@ -203,12 +206,12 @@ end)
     let shut = script(site, "shut.lua", r#"cr.on("object-disposition", { kind = "stand_in" }, function() return "close" end)"#)?;
     let repair = script(site, "repair.lua", r#"cr.on("object-disposition", { kind = "socket" }, function() return "repair" end)"#)?;
     let job = site.start_program("stand_in")?;
-    let ran = site.try_checkpoint(&["--hook", &repair], &context(site), job.pid)?;
+    let ran = site.try_checkpoint(&[NO_HURRY, "--hook", &repair], &context(site), job.pid)?;
     ensure(ran.end != End::Code(0), || "a socket was repaired".to_owned())?;
     says(&ran.stderr, "\"repair\", which")?;
-    site.checkpoint_and_kill(&["--hook", &close], &context(site), &job)?;
+    site.checkpoint_and_kill(&[NO_HURRY, "--hook", &close], &context(site), &job)?;
     let mut job = job;
-    for (options, state) in [(&[][..], "closed null"), (&["--hook", &shut][..], "closed closed")] {
+    for (options, state) in [(&[][..], "closed null"), (&[NO_HURRY, "--hook", &shut][..], "closed closed")] {
         job = site.restart(options, &context(site), &job)?;
         site.go(&job, "restart")?;
         site.passes(&job)?;
@@ -225,7 +228,7 @@ fn area(site: &Site) -> Verdict {
         let text = format!(r#"cr.on("area-disposition", {{ bytes = 262144 }}, function(area) return "{answer}" end)"#);
         let hook = script(site, "area.lua", &text)?;
         let job = site.start_program("area_action")?;
-        site.checkpoint_and_kill(&["--hook", &hook], &context(site), &job)?;
+        site.checkpoint_and_kill(&[NO_HURRY, "--hook", &hook], &context(site), &job)?;
         let job = site.restart(&[], &context(site), &job)?;
         site.go(&job, "restart")?;
         site.passes(&job)?;
@@ -245,14 +248,15 @@ fn afterwards(site: &Site) -> Verdict {
         script(site, "after.lua", &format!(r#"cr.on("post-checkpoint", function(saved) print(saved.path) return "{word}" end)"#))
     };
     let job = site.start_program("file_action")?;
-    let said = site.try_checkpoint(&["--hook", &hook("stop")?], &context(site), job.pid)?.succeeded()?.stderr;
+    let said = site.try_checkpoint(&[NO_HURRY, "--hook", &hook("stop")?], &context(site), job.pid)?.succeeded()?.stderr;
     says(&said, &context(site).display().to_string())?;
     ensure(wait_until(site.patience, || observe::is_stopped(job.pid)), || "the job was not stopped".to_owned())?;
     kill(job.pid, Signal::SIGCONT).attempt("continue the job")?;
-    let said = site.try_checkpoint(&["--hook", &hook("kill")?, "--cont", "--clobber"], &context(site), job.pid)?.succeeded()?.stderr;
+    let said =
+        site.try_checkpoint(&[NO_HURRY, "--hook", &hook("kill")?, "--cont", "--clobber"], &context(site), job.pid)?.succeeded()?.stderr;
     says(&said, "does not count")?;
     ensure(site.children.end_of(job.waited).is_none(), || "the flag did not count".to_owned())?;
-    site.try_checkpoint(&["--hook", &hook("kill")?, "--clobber"], &context(site), job.pid)?.succeeded()?;
+    site.try_checkpoint(&[NO_HURRY, "--hook", &hook("kill")?, "--clobber"], &context(site), job.pid)?.succeeded()?;
     let end = site.children.wait(job.waited, site.patience)?;
     ensure(end == End::Signal(9), || format!("ended with {end}"))?;
     let job = site.restart(&[], &context(site), &job)?;
@@ -273,10 +277,10 @@ cr.on("on-success", function(job) print("new pid", job.pids[1].old ~= job.pids[1
 "#,
     )?;
     let job = site.start_program("file_action")?;
-    site.try_checkpoint(&["--hook", &hook, "--hook-arg", "queue=night"], &context(site), job.pid)?.succeeded()?;
+    site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--hook-arg", "queue=night"], &context(site), job.pid)?.succeeded()?;
     let mut command = site.command(site.tool("cr_info"));
     says(&site.run(command.arg(context(site)))?.succeeded()?.stdout, "night")?;
-    let ran = restart_ends(site, &["--hook", &hook, "--detach"])?.succeeded()?;
+    let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook, "--detach"])?.succeeded()?;
     says(&ran.stderr, "pre+frozen night")?;
     says(&ran.stderr, "new pid true")?;
     // Both run now, in one directory.
@@ -296,7 +300,7 @@ fn relocate(site: &Site) -> Verdict {
     let (old, new) = (work.display(), away.display());
     let text = format!(r#"cr.on("pre-restart", function() return {{ relocate = {{ ["{old}"] = "{new}", ["/nonexistent"] = "/" }} }} end)"#);
     let hook = script(site, "relocate.lua", &text)?;
-    let job = site.restart(&["--hook", &hook], &context(site), &Job { work: away, ..job })?;
+    let job = site.restart(&[NO_HURRY, "--hook", &hook], &context(site), &Job { work: away, ..job })?;
     site.go(&job, "elsewhere")?;
     site.passes(&job)
 }
@@ -318,7 +322,7 @@ end)
     let mark = site.context("attempts");
     let argument = format!("mark={}", mark.display());
     let mut command = site.command(site.tool("cr_restart"));
-    let (tool, _) = site.launch(command.args(["--hook", &hook, "--hook-arg", &argument]).arg(context(site)))?;
+    let (tool, _) = site.launch(command.args([NO_HURRY, "--hook", &hook, "--hook-arg", &argument]).arg(context(site)))?;
     let attempts = || fs::read_to_string(&mark).ok().and_then(|text| text.parse::<u32>().ok()).unwrap_or(0);
     ensure(wait_until(site.patience, || attempts() >= 3), || format!("{} attempts", attempts()))?;
     kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
@@ -345,7 +349,7 @@ cr.on("job-exit", function(exit) return exit.status + 5 end)
     let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     let mut command = site.command(site.tool("cr_restart"));
-    let (tool, base) = site.launch(command.args(["--hook", &hook]).arg(context(site)))?;
+    let (tool, base) = site.launch(command.args([NO_HURRY, "--hook", &hook]).arg(context(site)))?;
     let said = || fs::read_to_string(base.with_extension("stderr")).unwrap_or_default();
     ensure(wait_until(site.patience, || said().contains("runs true here")), said)?;
     site.go(&job, "restart")?;
@@ -370,19 +374,19 @@ cr.on("checkpoint-failed", function(failure) return 99 end)
     )?;
     let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
-    let taken = restart_ends(site, &["--hook", &hook])?;
+    let taken = restart_ends(site, &[NO_HURRY, "--hook", &hook])?;
     ensure(taken.end == End::Code(75) && taken.stderr.is_empty(), || format!("{}: {}", taken.end, taken.stderr))?;
-    let failed = site.try_checkpoint(&["--hook", &hook, "--noclobber"], &context(site), job.pid)?;
+    let failed = site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--noclobber"], &context(site), job.pid)?;
     ensure(failed.end == End::Code(99), || format!("{}", failed.end))?;
     kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
     site.children.wait(job.waited, site.patience)?;
-    let left = restart_ends(site, &["--hook", &hook, "--hook-arg", "leave=33"])?;
+    let left = restart_ends(site, &[NO_HURRY, "--hook", &hook, "--hook-arg", "leave=33"])?;
     ensure(left.end == End::Code(33), || format!("left with {}: {}", left.end, left.stderr))?;
     ensure(observe::image(job.pid).is_some_and(|image| image.ends_with("file_action")), || "the job was not left running".to_owned())?;
     kill(job.pid, Signal::SIGKILL).attempt("kill the job")?;
     site.gone()?;
     let mut command = site.command(site.tool("cr_restart"));
-    let (tool, _) = site.launch(command.args(["--hook", &hook]).arg(context(site)))?;
+    let (tool, _) = site.launch(command.args([NO_HURRY, "--hook", &hook]).arg(context(site)))?;
     site.go(&job, "restart")?;
     let end = site.children.wait(tool, site.patience)?;
     ensure(end == End::Code(40), || format!("ended with {end}"))
@@ -394,11 +398,11 @@ fn commands_beside(site: &Site) -> Verdict {
     let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
     for (command, status, is_asked) in [("exit 42", 42, false), ("exit 0", 76, true), ("", 76, true)] {
-        let ran = restart_ends(site, &["--hook", &hook, "--run-on-fail-temp", command])?;
+        let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook, "--run-on-fail-temp", command])?;
         ensure(ran.end == End::Code(status), || format!("{command:?}: {}", ran.end))?;
         ensure(ran.stderr.contains("asked") == is_asked, || format!("{command:?}: {}", ran.stderr))?;
     }
-    let ran = restart_ends(site, &["--hook", &hook, "--run-on-failure", "exit 43", "--no-such-flag"])?;
+    let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook, "--run-on-failure", "exit 43", "--no-such-flag"])?;
     ensure(ran.end == End::Code(43), || format!("a flag that is wrong: {}", ran.end))?;
     site.runs_on(&job)
 }
@@ -409,7 +413,7 @@ fn pre_resume(site: &Site) -> Verdict {
     let job = site.start_program("file_action")?;
     site.checkpoint_and_kill(&["--file", "**/result=replace"], &context(site), &job)?;
     fs::write(site.work().join("result"), "edited").attempt("edit a file of the job")?;
-    let ran = restart_ends(site, &["--hook", &hook])?;
+    let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook])?;
     ensure(ran.end == End::Code(125), || format!("{}: {}", ran.end, ran.stderr))?;
     says(&ran.stderr, &format!("not now, {}", job.pid))?;
     let result = fs::read_to_string(site.work().join("result")).attempt("read a file of the job")?;

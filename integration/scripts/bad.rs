@@ -2,7 +2,7 @@
 //!
 //! Relies on the helpers of the scenes for scripts. Leaves what each limit is to the tests of the library.
 
-use super::{context, script};
+use super::{NO_HURRY, context, script};
 use crate::children::End;
 use crate::observe;
 use crate::site::Site;
@@ -24,13 +24,13 @@ pub fn bad(site: &Site) -> Verdict {
         (r#"require "io""#, "io"),
     ] {
         let hook = script(site, "bad.lua", text)?;
-        let ran = site.try_checkpoint(&["--hook", &hook, "--kill"], &context(site), job.pid)?;
+        let ran = site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--kill"], &context(site), job.pid)?;
         ensure(ran.end == End::Code(22), || format!("{text}: {}: {}", ran.end, ran.stderr))?;
         says(&ran.stderr, words)?;
         ensure(!context(site).exists(), || format!("{text}: a context file was left"))?;
     }
     let hook = script(site, "late.lua", r#"cr.on("post-checkpoint", function() error("too late") end)"#)?;
-    let ran = site.try_checkpoint(&["--hook", &hook], &context(site), job.pid)?.succeeded()?;
+    let ran = site.try_checkpoint(&[NO_HURRY, "--hook", &hook], &context(site), job.pid)?.succeeded()?;
     says(&ran.stderr, "too late")?;
     site.runs_on(&job)
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::{context, script};
+use super::{NO_HURRY, context, script};
 use crate::children::End;
 use crate::site::{Ran, Site};
 use crate::verdict::{Attempt, Verdict, ensure, says};
@@ -16,7 +16,7 @@ pub fn record(site: &Site) -> Verdict {
     let trace = site.context("trace.jsonl");
     let job = site.start_program("file_action")?;
     let path = trace.display().to_string();
-    site.try_checkpoint(&["--hook", &hook, "--hook-record", &path], &context(site), job.pid)?.succeeded()?;
+    site.try_checkpoint(&[NO_HURRY, "--hook", &hook, "--hook-record", &path], &context(site), job.pid)?.succeeded()?;
     let text = fs::read_to_string(&trace).attempt("read the trace")?;
     let appended = text.lines().filter(|line| line.contains("\"event\":\"file-disposition\"") && line.contains("record.lua:2"));
     ensure(appended.count() == 1, || text.clone())?;
@@ -36,8 +36,8 @@ cr.on("job-exit", { status = 0 }, function() return 0 end)
     let hook = script(site, "answers.lua", ANSWERS)?;
     let [saved, restarted] = ["saved.jsonl", "restarted.jsonl"].map(|name| site.context(name));
     let job = site.start_program("file_action")?;
-    site.checkpoint_and_kill(&["--hook", &hook, "--hook-record", &saved.display().to_string()], &context(site), &job)?;
-    let job = site.restart(&["--hook", &hook, "--hook-record", &restarted.display().to_string()], &context(site), &job)?;
+    site.checkpoint_and_kill(&[NO_HURRY, "--hook", &hook, "--hook-record", &saved.display().to_string()], &context(site), &job)?;
+    let job = site.restart(&[NO_HURRY, "--hook", &hook, "--hook-record", &restarted.display().to_string()], &context(site), &job)?;
     site.go(&job, "restart")?;
     site.passes(&job)?;
     for trace in [&saved, &restarted] {
