@@ -35,6 +35,7 @@ pub fn cases() -> Vec<Case> {
         ("afterwards", afterwards),
         ("state", state),
         ("relocate", relocate),
+        ("again", again),
         ("retry", retry),
         ("namespace", namespace),
         ("statuses", statuses),
@@ -303,6 +304,24 @@ fn relocate(site: &Site) -> Verdict {
     let job = site.restart(&[NO_HURRY, "--hook", &hook], &context(site), &Job { work: away, ..job })?;
     site.go(&job, "elsewhere")?;
     site.passes(&job)
+}
+
+/// A restarted job is saved again while a script waits for its end: the script's process is no part of it.
+fn again(site: &Site) -> Verdict {
+    let hook = script(site, "exit.lua", r#"cr.on("job-exit", function(exit) return (exit.status or 0) + 3 end)"#)?;
+    let job = site.start_program("file_action")?;
+    site.checkpoint_and_kill(&[], &context(site), &job)?;
+    let first = site.restart(&["--hook", &hook], &context(site), &job)?;
+    let saved = site.context("again.ctx");
+    for id in [first.waited, first.pid] {
+        site.checkpoint(&["--clobber"], &saved, id)?;
+    }
+    kill(first.pid, Signal::SIGKILL).attempt("kill the job")?;
+    let end = site.children.wait(first.waited, site.patience)?;
+    ensure(end == End::Code(3), || format!("the script made {end} of the kill"))?;
+    let second = site.restart(&[], &saved, &job)?;
+    site.go(&second, "again")?;
+    site.passes(&second)
 }
 
 /// The pid is taken: tried again until it is free.

@@ -20,6 +20,8 @@ use nix::unistd::{Pid, getpid, getppid, setpgid};
 use crate::policy::lua::{Launched, Launcher, Options, Running, serve};
 use crate::sys::cli_support::{die_with_parent, exit_at_once, fork_single_threaded, keep_only, kill_by, pidfd};
 
+/// The name by which checkpoints know it and leave it out.
+const SCRIPT_PROCESS: &std::ffi::CStr = c"cr_hook_script";
 /// How long a killed process may take to be gone before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long to wait between two looks.
@@ -52,6 +54,7 @@ impl Launcher for Forked {
 /// The whole life of the script's process.
 fn live(stream: UnixStream, options: &Options, parent: Pid) -> io::Result<()> {
     die_with_parent(libc::SIGKILL)?;
+    nix::sys::prctl::set_name(SCRIPT_PROCESS)?;
     if getppid() != parent {
         return Err(Errno::ESRCH.into());
     }

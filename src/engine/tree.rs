@@ -239,16 +239,22 @@ fn tracer_of(pid: i32, stat: &Stat) -> Option<i32> {
     (status.tracer_pid != 0).then_some(status.tracer_pid)
 }
 
-/// Whether a process is left out by its own wish: started by `cr_run --omit`, or a `cr_restart` above its job.
+/// Whether a process is left out by its own wish: started by `cr_run --omit`, a `cr_restart` above its job, or the process of a hook script.
 fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
     let Ok(dir) = ProcDir::open(pid) else { return false };
     if dir.read("environ").is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == b"REPRISE_OMIT=1")) {
         return true;
     }
+    let is_ours = || {
+        let exe = dir.link("exe").unwrap_or_default();
+        std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart" || name == "cr_checkpoint")
+    };
+    // The process of a hook script (cli/script.rs): it belongs to the program that it helps.
+    if stat.comm == "cr_hook_script" && is_ours() {
+        return true;
+    }
     // The name too: a restored program whose own file is gone may show the restarter's.
-    let is_restarter = stat.comm == "cr_restart"
-        && dir.link("exe").is_ok_and(|exe| std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart"));
-    if !is_restarter {
+    if stat.comm != "cr_restart" || !is_ours() {
         return false;
     }
     let arguments = dir.read("cmdline").unwrap_or_default();
