@@ -101,7 +101,10 @@ impl Classified for ImageError {
     fn class(&self) -> Class {
         match self {
             ImageError::TimeOver => Class::Temp,
-            ImageError::Io { source, .. } => Class::of_errno(source.raw_os_error().unwrap_or(libc::EIO)),
+            ImageError::Io { source, .. } => match source.raw_os_error().unwrap_or(libc::EIO) {
+                libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EROFS => Class::Env,
+                errno => Class::of_errno(errno),
+            },
             ImageError::NotAContextFile { .. }
             | ImageError::Version { .. }
             | ImageError::Feature { .. }
@@ -168,7 +171,7 @@ mod test {
             (ImageError::Truncated { what: "inside a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::Damaged { what: "a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::TimeOver, Class::Temp, libc::ETIME),
-            (io(libc::ENOSPC), Class::Perm, libc::ENOSPC),
+            (io(libc::ENOSPC), Class::Env, libc::ENOSPC),
             (io(libc::EISDIR), Class::Env, libc::EISDIR),
             (io(libc::ENOMEM), Class::Temp, libc::ENOMEM),
         ] {

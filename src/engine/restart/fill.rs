@@ -128,7 +128,7 @@ impl<'a> Fill<'a> {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
             let mut data = Vec::new();
-            if self.pages.main().next_block(&mut data).at(Stage::Fill)?.is_some() {
+            if self.pages.next_block(&mut data)?.is_some() {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
         }
@@ -156,7 +156,7 @@ impl<'a> Fill<'a> {
                 Some(ahead) => ahead,
                 None => {
                     let mut data = Vec::new();
-                    match self.pages.main().next_block(&mut data).at(Stage::Fill)? {
+                    match self.pages.next_block(&mut data)? {
                         Some(block) => (block, data),
                         None => return Ok(runs),
                     }
