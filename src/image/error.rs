@@ -143,6 +143,7 @@ impl Classified for ImageError {
             ImageError::TimeOver => "the job runs on unchanged; allow more with --time, or see to the reader of the pipe",
             ImageError::Io { source, .. } => match source.raw_os_error()? {
                 libc::ENOSPC | libc::EDQUOT => "make room, or write the context file elsewhere",
+                libc::EISDIR => "restart a directory that cr_checkpoint --dir made with cr_restart --dir",
                 libc::EFBIG => "raise the limit on file size (ulimit -f), or write to another file system",
                 libc::EPIPE => "keep the reader of the pipe running until the checkpoint is complete",
                 _ => return None,

@@ -40,7 +40,7 @@ pub enum PlanError {
     #[error("the context file is part {index} of {count} of a job in a directory")]
     OnePart { index: u32, count: u32 },
     /// A directory that does not hold one whole job.
-    #[error("{} does not hold all files of one job, but {found} files", path.display())]
+    #[error("{} does not hold all files of one job: {found} found that begin with context.", path.display())]
     Parts { path: PathBuf, found: usize },
     /// Several files need attention.
     #[error("{} things stand in the way: {}", .problems.len(), listed(.problems))]

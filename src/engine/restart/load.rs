@@ -12,7 +12,7 @@ use super::spool::Spool;
 use crate::engine::observe::Observer;
 use crate::engine::output::PART_MEMORY;
 use crate::engine::request::Source;
-use crate::error::{At, Failure, Stage};
+use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Block, Part, Reader, Snapshot, Space};
 use crate::sys::{Errno, descriptor};
 
@@ -97,7 +97,7 @@ pub fn open(source: &Source) -> Result<Pages, Failure> {
 
 fn open_file(path: &Path) -> Result<Reader, Failure> {
     let file = File::open(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) });
-    Reader::open(file.at(Stage::Load)?).at(Stage::Load)
+    Reader::open(file.at(Stage::Load)?).at(Stage::Load).map_err(|failure| failure.about(Subject::path(path)))
 }
 
 /// Opens all parts in a directory; they must be of one job, and complete.
@@ -106,7 +106,7 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
         std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
     let mut found: Vec<(Part, Reader)> = Vec::new();
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
-        let reader = open_file(&entry.path()).map_err(|failure| failure.about(crate::error::Subject::path(entry.path())))?;
+        let reader = open_file(&entry.path())?;
         let Some(part) = reader.snapshot().part.clone() else {
             let what = format!("{} is not a part of a job in a directory", entry.path().display());
             return Err(PlanError::Inconsistent { what }).at(Stage::Load);
