@@ -70,7 +70,9 @@ impl Classified for SelectError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            SelectError::Nothing { .. } => Some("check the id with ps: it may have ended, or be left out by --ptraced-skip, --ptracer-skip or cr_run --omit".into()),
+            SelectError::Nothing { .. } => {
+                Some("check the id with ps: it may have ended, or be left out by --ptraced-skip, --ptracer-skip or cr_run --omit".into())
+            }
             SelectError::Forbidden { .. } => Some("name a process of the job itself".into()),
             SelectError::Ptraced { .. } => Some("end the debugger, or leave the process out with --ptraced-skip".into()),
             SelectError::Ptracer { .. } => Some("end the tracing, or leave the process out with --ptracer-skip".into()),

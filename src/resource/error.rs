@@ -117,7 +117,9 @@ impl Classified for KindError {
             KindError::Host { source: Errno::ENOSPC | Errno::EDQUOT, .. } => Some("make room there".into()),
             KindError::Host { source: Errno::ENFILE, .. } => Some("raise /proc/sys/fs/file-max".into()),
             KindError::Host { .. } => None,
-            KindError::Changed { .. } => Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into()),
+            KindError::Changed { .. } => {
+                Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into())
+            }
             KindError::Proc(error) => error.remedy(),
             KindError::Tracee(error) => error.remedy(),
             KindError::Record(error) => error.remedy(),

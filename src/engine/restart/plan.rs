@@ -288,13 +288,7 @@ fn is_orphan(snapshot: &Snapshot, process: &Process) -> bool {
 
 /// What is shared can only be shared by cloning one that has it: the parent, else a sibling.
 /// `first` is the first process that it shares with.
-fn sharing_maker(
-    snapshot: &Snapshot,
-    index: usize,
-    natural: Maker,
-    first: Option<usize>,
-    makers: &[Maker],
-) -> Result<Maker, PlanError> {
+fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, first: Option<usize>, makers: &[Maker]) -> Result<Maker, PlanError> {
     let process = &snapshot.processes[index];
     let shares = |other: usize| {
         let other = &snapshot.processes[other];

@@ -29,7 +29,11 @@ impl Spool {
         let mut spool = Spool { file, blocks: Vec::new(), next: 0, at: 0 };
         let mut data = Vec::new();
         while let Some(block) = reader.next_block(&mut data).at(Stage::Load)? {
-            spool.file.write_all_at(&data, spool.at).map_err(|error| host("keep the stream in a temporary file", &error)).at(Stage::Load)?;
+            spool
+                .file
+                .write_all_at(&data, spool.at)
+                .map_err(|error| host("keep the stream in a temporary file", &error))
+                .at(Stage::Load)?;
             spool.at += data.len() as u64;
             spool.blocks.push((block, data.len()));
         }

@@ -76,7 +76,13 @@ impl<'k, K: FileKind> Round<'k, K> {
     /// Makes it again, and opens all its descriptions.
     pub(super) fn build(mut self) -> Round<'k, K> {
         let object = self.snapshot.objects[0].clone();
-        let mut cx = Build { snapshot: &self.snapshot, path: &|path| path.to_owned(), object: &object, uses: &uses(&self.snapshot), warnings: vec![] };
+        let mut cx = Build {
+            snapshot: &self.snapshot,
+            path: &|path| path.to_owned(),
+            object: &object,
+            uses: &uses(&self.snapshot),
+            warnings: vec![],
+        };
         let built = self.kind.build(&self.state, (0, &object), &mut cx).unwrap();
         for description in &self.snapshot.descriptions {
             let opened = self.kind.open(&self.state, &built, description, &mut cx).unwrap();
