@@ -43,7 +43,7 @@ done
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("inside", inside), ("stream", stream), ("run", run)];
+    let scenes: &[(&str, Scene)] = &[("inside", inside), ("stream", stream), ("pipeline", pipeline), ("run", run)];
     let mut cases: Vec<Case> = scenes.iter().map(|(journey, scene)| Case::new("command", journey, *scene)).collect();
     for (word, state) in [("running", State::Running), ("stopped", State::Stopped)] {
         for (option, after) in SIGNALS {
@@ -131,8 +131,7 @@ fn inside(site: &Site) -> Verdict {
     site.gone()
 }
 
-/// Both programs work on pipes, which cannot seek. Not in one pipeline: until its parent has collected the killed job
-/// the pid is taken.
+/// Both programs work on pipes, which cannot seek.
 fn stream(site: &Site) -> Verdict {
     needs_pids(site)?;
     let job = start_process(site)?;
@@ -143,6 +142,21 @@ fn stream(site: &Site) -> Verdict {
     ensure(killed == End::Signal(9), || format!("the job ended with {killed}"))?;
     let load = format!("cat stream | {tools}/cr_restart -F 0");
     let pipeline = site.launch(site.command("sh").args(["-c", &load]))?.0;
+    ensure(wait_until(site.patience, || runs(job.pid)), || "the job did not come back".to_owned())?;
+    let job = Job { waited: pipeline, ..job };
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// Both in one pipeline: the ids are those of the job until everything has been read and the job has been killed.
+fn pipeline(site: &Site) -> Verdict {
+    needs_pids(site)?;
+    let job = start_process(site)?;
+    let tools = site.base.join("bin").display().to_string();
+    let both = format!("{tools}/cr_checkpoint --kill -F 1 {} | {tools}/cr_restart -F 0", job.pid);
+    let pipeline = site.launch(site.command("sh").args(["-c", &both]))?.0;
+    let killed = site.children.wait(job.waited, site.patience)?;
+    ensure(killed == End::Signal(9), || format!("the job ended with {killed}"))?;
     ensure(wait_until(site.patience, || runs(job.pid)), || "the job did not come back".to_owned())?;
     let job = Job { waited: pipeline, ..job };
     site.go(&job, "restart")?;

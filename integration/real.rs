@@ -55,6 +55,8 @@ const PROGRAMS: &[Real] = &[
     real("static", &["cc"], "exec ./sieve"),
     real("rust", &["rustc"], "exec ./job"),
     real("java", &["java", "javac"], "exec java -XX:-UsePerfData -Xmx64m Job"),
+    real("node", &["node"], "exec node job.js"),
+    real("go", &["go"], "exec ./job"),
     real("openssl", &["openssl"], "exec sh job.sh"),
     real("limits", &["nice", "taskset"], "exec sh job.sh"),
 ];

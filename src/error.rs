@@ -87,7 +87,7 @@ impl Stage {
 }
 
 /// What a failure is about. Empty fields are simply not known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// Process or thread id.
     pub pid: Option<i32>,

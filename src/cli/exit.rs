@@ -117,9 +117,10 @@ pub fn of_restart(failure: &Failure) -> u8 {
     if is_unopened_source(failure) { USAGE } else { low_byte(failure.code) }
 }
 
-/// Whether a restart failed because the context file could not be opened: the engine calls that args at load.
+/// Whether a restart failed because the context file could not be opened: the engine calls that args at load. So it does with a directory
+/// that does not hold one whole job, which has EINVAL, a number that open(2) has no use for here.
 pub fn is_unopened_source(failure: &Failure) -> bool {
-    failure.class == Class::Args && failure.stage == Stage::Load && failure.subject.path.is_some()
+    failure.class == Class::Args && failure.stage == Stage::Load && failure.code != libc::EINVAL && failure.subject.path.is_some()
 }
 
 fn low_byte(code: i32) -> u8 {
@@ -166,6 +167,7 @@ mod test {
     #[test]
     fn a_context_file_that_cannot_be_opened_counts_as_usage() {
         assert_eq!(of_restart(&failure(Class::Args, Stage::Load, libc::ENOENT)), 255);
+        assert_eq!(of_restart(&failure(Class::Args, Stage::Load, libc::EINVAL)), 22, "a directory without all files of a job");
         assert_eq!(of_restart(&failure(Class::Env, Stage::Plan, libc::ENOENT)), 2);
         assert_eq!(of_restart(&failure(Class::Perm, Stage::Load, libc::EINVAL)), 22);
     }

@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use super::exit::{Reason, Refusal};
 use super::high::parent;
-use super::text::strerror;
+use super::text::{self, strerror};
 use crate::engine::request::{Creation, Destination, Source};
 use crate::error::{Class, Classified, Failure, Stage, Subject};
 
@@ -75,6 +75,7 @@ impl TargetError {
 impl Classified for TargetError {
     fn class(&self) -> Class {
         match self {
+            TargetError::Closed { errno: libc::EROFS, .. } => Class::Env,
             TargetError::Closed { errno, .. } => Class::of_errno(*errno),
             TargetError::Directory { .. } | TargetError::BlockDevice { .. } => Class::Args,
             TargetError::Exists { .. } | TargetError::HardLinks { .. } => Class::Env,
@@ -145,7 +146,13 @@ pub fn source(source: &Source) -> Result<(), Refusal> {
 
 /// The refusal of a context file that cannot be opened.
 pub fn unreadable(path: &Path, errno: i32) -> Refusal {
-    let text = format!("Failed to open({}, O_RDONLY): {}", path.display(), strerror(errno));
+    let remedy = match errno {
+        libc::ENOENT => "check the name of the context file",
+        libc::EACCES => "run it as a user who may read the context file",
+        libc::ENOTDIR => "name a directory that cr_checkpoint --dir made, or leave out --dir",
+        _ => "check the context file",
+    };
+    let text = format!("Failed to open({}, O_RDONLY): {}\n  {}: {remedy}", path.display(), strerror(errno), text::class(Class::Args));
     Refusal { reason: Reason::Source(errno), text }
 }
 
@@ -206,7 +213,9 @@ mod test {
     fn a_missing_context_file_is_an_argument_error_with_255() {
         let refusal = source(&Source::File("/nonexistent/c".into())).unwrap_err();
         assert_eq!(refusal.status(), 255);
-        assert_eq!(refusal.text, "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory");
+        let (headline, advice) = refusal.text.split_once('\n').unwrap();
+        assert_eq!(headline, "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory");
+        assert_eq!(advice, "  class args (the request must change): check the name of the context file");
         assert_eq!(source(&Source::Dir("/dev/null".into())).unwrap_err().errno(), libc::ENOTDIR);
         assert_eq!(source(&Source::Fd(0)), Ok(()));
     }

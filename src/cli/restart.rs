@@ -436,7 +436,10 @@ mod test {
     fn messages_for_wrong_arguments() {
         let (ending, out, err) = run_words(&["/nonexistent/c"], RUNS);
         assert_eq!((ending, out.as_str()), (Ending::Status(255), ""));
-        assert_eq!(err, "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory\n");
+        assert_eq!(
+            err,
+            "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory\n  class args (the request must change): check the name of the context file\n"
+        );
         let (_, _, err) = run_words(&["-f", "a", "b"], RUNS);
         assert_snapshot!(err, @r"
         error: the source is given by an option, so 'b' is too much

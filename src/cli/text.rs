@@ -120,7 +120,8 @@ fn missing(subject: &Subject, text: &str) -> Subject {
     }
 }
 
-fn class(class: Class) -> &'static str {
+/// A class as messages show it.
+pub fn class(class: Class) -> &'static str {
     match class {
         Class::Args => "class args (the request must change)",
         Class::Temp => "class temp (may succeed later)",

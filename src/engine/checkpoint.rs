@@ -3,6 +3,7 @@
 //! Reads like a table of contents; details are in the modules of the phases. On any error, dropping `Frozen` lets the job go unchanged
 //! and dropping the target removes what was written.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use super::note::Notes;
@@ -179,8 +180,8 @@ impl Flow<'_> {
 
 /// Sends the signal to every process that was saved, lets everybody go, and tells for how many microseconds they were stopped.
 fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Result<u64, Failure> {
-    let is_saved = |pid: i32| snapshot.processes.iter().any(|process| process.pid == pid);
-    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && is_saved(process.pid)) {
+    let saved: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
+    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && saved.contains(&process.pid)) {
         let Some(signal) = signal else { continue };
         let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
         if process.group_stop.is_some() && !stops && signal != libc::SIGCONT {

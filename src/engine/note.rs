@@ -2,6 +2,8 @@
 //!
 //! Relies on `observe`. Phases collect notes; the flow hands them over once it knows how things went.
 
+use std::collections::HashSet;
+
 use super::observe::{Level, Message};
 use crate::error::Subject;
 
@@ -9,6 +11,7 @@ use crate::error::Subject;
 #[derive(Debug, Default)]
 pub struct Notes {
     messages: Vec<Message>,
+    said: HashSet<Message>,
 }
 
 impl Notes {
@@ -16,7 +19,7 @@ impl Notes {
     pub fn warn(&mut self, subject: Subject, text: impl Into<String>) {
         let message = Message { level: Level::Warning, subject, text: text.into() };
         // The same fact about the same thing is said once, however many threads it holds for.
-        if !self.messages.contains(&message) {
+        if self.said.insert(message.clone()) {
             self.messages.push(message);
         }
     }
@@ -28,6 +31,7 @@ impl Notes {
 
     /// Takes the messages out.
     pub fn take(&mut self) -> Vec<Message> {
+        self.said.clear();
         std::mem::take(&mut self.messages)
     }
 }

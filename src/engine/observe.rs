@@ -8,7 +8,7 @@ use crate::error::{Stage, Subject};
 use crate::image::Decision;
 
 /// How much a message matters (`--kmsg-error`, `--kmsg-warning`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
     /// Something the job may notice; shown on success with `--kmsg-warning`.
     Warning,
@@ -17,7 +17,7 @@ pub enum Level {
 }
 
 /// One engine message: what BLCR called a kernel message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Message {
     /// How much it matters.
     pub level: Level,

@@ -10,7 +10,7 @@ use super::observe::Observer;
 use super::request::{CheckpointRequest, Creation, Destination};
 use super::survey::{Contents, Draft};
 use super::write::write;
-use crate::error::{At, Failure, Stage};
+use crate::error::{At, Class, Failure, Stage, Subject};
 use crate::image::{Memory, Part, Process, Saved, Snapshot, Space, Table, Target, Writer};
 use crate::resource::KindError;
 use crate::sys::{Errno, descriptor};
@@ -45,7 +45,9 @@ impl Output {
             Destination::File(path) => Target::open(path, &request.creation, request.mode).at(Stage::Request).map(Output::Target),
             Destination::Fd(fd) => {
                 let file = descriptor::duplicate_inherited(*fd).map(File::from);
-                let file = file.map_err(|errno| KindError::host(format!("use descriptor {fd}"), errno)).at(Stage::Request)?;
+                let file = file.map_err(|errno| KindError::host(format!("use descriptor {fd}"), errno)).at(Stage::Request);
+                let remedy = || Some("give the number of a descriptor that is open for writing".into());
+                let file = file.map_err(|failure| Failure { class: Class::Args, remedy: remedy(), ..failure })?;
                 Ok(Output::Descriptor(file))
             }
             Destination::Dir(path) => Directory::open(path, &request.creation, request.mode).at(Stage::Request).map(Output::Directory),
@@ -61,7 +63,11 @@ impl Output {
             Output::Descriptor(file) => file.try_clone().map_err(|error| host("duplicate a descriptor", &error)).at(Stage::Write)?,
             Output::Directory(directory) => return directory.write(draft, deadline, observer),
         };
-        write_file(file, &draft.snapshot, &draft.contents, deadline, observer)
+        let written = write_file(file, &draft.snapshot, &draft.contents, deadline, observer);
+        written.map_err(|failure| match self {
+            Output::Target(target) if failure.subject == Subject::default() => failure.about(Subject::path(target.path())),
+            Output::Target(_) | Output::Descriptor(_) | Output::Directory(_) => failure,
+        })
     }
 
     /// Makes it appear, and durable if asked for. Returns its absolute path, or none for a descriptor.
@@ -128,7 +134,8 @@ impl Directory {
             let path = self.temporary.join(format!("context.{}", process.pid));
             let target = Target::open(&path, &Creation::NoClobber, self.mode).at(Stage::Write)?;
             let file = target.file().map_err(|error| host("duplicate the context file's descriptor", &error)).at(Stage::Write)?;
-            let saved = write_file(file, part.as_ref().unwrap_or(&draft.snapshot), &mine, deadline, observer)?;
+            let saved = write_file(file, part.as_ref().unwrap_or(&draft.snapshot), &mine, deadline, observer);
+            let saved = saved.map_err(|failure| failure.about(Subject::path(&self.path)))?;
             total.bytes += saved.bytes;
             total.page_bytes += saved.page_bytes;
             total.blocks += saved.blocks;

@@ -2,7 +2,7 @@
 //!
 //! Relies on `/proc`. Asked again and again while the job is being stopped, until it names nobody new. Stops nobody itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::request::{CheckpointRequest, TraceRule};
 use crate::error::{Class, Classified, Subject};
@@ -70,8 +70,10 @@ impl Classified for SelectError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            SelectError::Nothing { .. } => Some("check the id with ps; it may have ended".into()),
-            SelectError::Forbidden { .. } => None,
+            SelectError::Nothing { .. } => {
+                Some("check the id with ps: it may have ended, or be left out by --ptraced-skip, --ptracer-skip or cr_run --omit".into())
+            }
+            SelectError::Forbidden { .. } => Some("name a process of the job itself".into()),
             SelectError::Ptraced { .. } => Some("end the debugger, or leave the process out with --ptraced-skip".into()),
             SelectError::Ptracer { .. } => Some("end the tracing, or leave the process out with --ptracer-skip".into()),
             SelectError::Proc(error) => error.remedy(),
@@ -89,19 +91,24 @@ pub struct Selection<'a> {
 /// What the processes of the machine look like at one moment.
 struct Census {
     stats: BTreeMap<i32, Stat>,
+    children: HashMap<i32, Vec<i32>>,
 }
 
 impl Census {
     fn take() -> Result<Census, ProcError> {
         let mut stats = BTreeMap::new();
+        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
         for pid in all_pids()? {
             match ProcDir::open(pid).and_then(|dir| dir.stat()) {
-                Ok(stat) => drop(stats.insert(pid, stat)),
+                Ok(stat) => {
+                    children.entry(stat.ppid).or_default().push(pid);
+                    stats.insert(pid, stat);
+                }
                 Err(ProcError::Gone { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Census { stats })
+        Ok(Census { stats, children })
     }
 
     /// `pid` and everything below it, without the branches that `cut` names.
@@ -109,8 +116,8 @@ impl Census {
         let mut found = BTreeSet::from([root]);
         let mut fresh = vec![root];
         while let Some(parent) = fresh.pop() {
-            let children = self.stats.values().filter(|stat| stat.ppid == parent && !cut(stat.pid));
-            fresh.extend(children.map(|stat| stat.pid).filter(|pid| found.insert(*pid)));
+            let children = self.children.get(&parent).into_iter().flatten().copied().filter(|pid| !cut(*pid));
+            fresh.extend(children.filter(|pid| found.insert(*pid)));
         }
         found
     }

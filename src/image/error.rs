@@ -101,7 +101,10 @@ impl Classified for ImageError {
     fn class(&self) -> Class {
         match self {
             ImageError::TimeOver => Class::Temp,
-            ImageError::Io { source, .. } => Class::of_errno(source.raw_os_error().unwrap_or(libc::EIO)),
+            ImageError::Io { source, .. } => match source.raw_os_error().unwrap_or(libc::EIO) {
+                libc::ENOSPC | libc::EDQUOT | libc::EFBIG | libc::EROFS => Class::Env,
+                errno => Class::of_errno(errno),
+            },
             ImageError::NotAContextFile { .. }
             | ImageError::Version { .. }
             | ImageError::Feature { .. }
@@ -140,6 +143,7 @@ impl Classified for ImageError {
             ImageError::TimeOver => "the job runs on unchanged; allow more with --time, or see to the reader of the pipe",
             ImageError::Io { source, .. } => match source.raw_os_error()? {
                 libc::ENOSPC | libc::EDQUOT => "make room, or write the context file elsewhere",
+                libc::EISDIR => "restart a directory that cr_checkpoint --dir made with cr_restart --dir",
                 libc::EFBIG => "raise the limit on file size (ulimit -f), or write to another file system",
                 libc::EPIPE => "keep the reader of the pipe running until the checkpoint is complete",
                 _ => return None,
@@ -168,7 +172,7 @@ mod test {
             (ImageError::Truncated { what: "inside a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::Damaged { what: "a block", at: 1 }, Class::Perm, libc::EIO),
             (ImageError::TimeOver, Class::Temp, libc::ETIME),
-            (io(libc::ENOSPC), Class::Perm, libc::ENOSPC),
+            (io(libc::ENOSPC), Class::Env, libc::ENOSPC),
             (io(libc::EISDIR), Class::Env, libc::EISDIR),
             (io(libc::ENOMEM), Class::Temp, libc::ENOMEM),
         ] {

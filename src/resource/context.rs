@@ -7,8 +7,8 @@ use std::cell::OnceCell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use super::KindError;
-use crate::image::{Description, FileChoice, Object, Snapshot};
+use super::{KindError, Uses};
+use crate::image::{FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
 use crate::sys::process;
 
@@ -131,6 +131,8 @@ pub struct Plan<'a> {
     pub snapshot: &'a Snapshot,
     /// Where a saved path is now.
     pub path: &'a dyn Fn(&Path) -> PathBuf,
+    /// What the job does with each object, by position.
+    pub uses: &'a [Uses],
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
 }
@@ -143,15 +145,10 @@ pub struct Build<'a> {
     pub path: &'a dyn Fn(&Path) -> PathBuf,
     /// The object being built, with its size and path.
     pub object: &'a Object,
+    /// What the job does with each object, by position.
+    pub uses: &'a [Uses],
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
-}
-
-impl Build<'_> {
-    /// The open file descriptions that reach object number `id`.
-    pub fn descriptions_of(&self, id: u32) -> impl Iterator<Item = &Description> {
-        self.snapshot.descriptions.iter().filter(move |description| description.object == id)
-    }
 }
 
 /// What a kind has while it puts state into a process that is being restored.

@@ -59,6 +59,7 @@ impl Classified for KindError {
     fn class(&self) -> Class {
         match self {
             KindError::Unsupported { .. } | KindError::UnknownKind { .. } => Class::Perm,
+            KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
             KindError::Changed { .. } => Class::Env,
             KindError::Taken { .. } => Class::Temp,
@@ -109,8 +110,16 @@ impl Classified for KindError {
             KindError::Host { path: Some(_), source: Errno::EACCES | Errno::EPERM, .. } => {
                 Some("give the user of the restart access to it".into())
             }
+            KindError::Host { source: Errno::EMFILE, .. } => {
+                Some("raise the limit on open files with ulimit -n: a restart needs up to two for each descriptor of the job".into())
+            }
+            KindError::Host { source: Errno::EROFS, .. } => Some("choose another place, or make this one writable".into()),
+            KindError::Host { source: Errno::ENOSPC | Errno::EDQUOT, .. } => Some("make room there".into()),
+            KindError::Host { source: Errno::ENFILE, .. } => Some("raise /proc/sys/fs/file-max".into()),
             KindError::Host { .. } => None,
-            KindError::Changed { .. } => Some("put the file back as it was at the checkpoint".into()),
+            KindError::Changed { .. } => {
+                Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into())
+            }
             KindError::Proc(error) => error.remedy(),
             KindError::Tracee(error) => error.remedy(),
             KindError::Record(error) => error.remedy(),

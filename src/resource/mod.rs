@@ -12,10 +12,12 @@ pub mod file;
 mod kind;
 pub mod memory;
 pub mod task;
+mod uses;
 
 pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};
 pub use error::KindError;
 pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
+pub use uses::{Uses, uses};
 
 use crate::image::Record;
 

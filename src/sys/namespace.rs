@@ -11,7 +11,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::{Errno, check};
 
-/// The sorts of namespaces that a restarted job gets, as `/proc/PID/ns` names them.
+/// The sorts of namespaces that we make, enter or look at, as `/proc/PID/ns` names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     /// Users and capabilities.
@@ -20,6 +20,12 @@ pub enum Sort {
     Pid,
     /// Mounts.
     Mount,
+    /// Interfaces, addresses, ports.
+    Network,
+    /// The host name.
+    Uts,
+    /// System V and POSIX objects for communication.
+    Ipc,
 }
 
 impl Sort {
@@ -28,6 +34,9 @@ impl Sort {
             Sort::User => "user",
             Sort::Pid => "pid",
             Sort::Mount => "mnt",
+            Sort::Network => "net",
+            Sort::Uts => "uts",
+            Sort::Ipc => "ipc",
         }
     }
 
@@ -36,6 +45,9 @@ impl Sort {
             Sort::User => CloneFlags::CLONE_NEWUSER,
             Sort::Pid => CloneFlags::CLONE_NEWPID,
             Sort::Mount => CloneFlags::CLONE_NEWNS,
+            Sort::Network => CloneFlags::CLONE_NEWNET,
+            Sort::Uts => CloneFlags::CLONE_NEWUTS,
+            Sort::Ipc => CloneFlags::CLONE_NEWIPC,
         }
     }
 }
@@ -64,6 +76,11 @@ pub fn mount_own_proc() -> Result<(), Errno> {
 fn mount(source: &CStr, target: &CStr, kind: &CStr, flags: u64) -> Result<(), Errno> {
     // SAFETY: three strings that end with a zero byte and live during the call; the data pointer may be null.
     check(unsafe { libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) }.into()).map(drop)
+}
+
+/// `readlink(2)` of `/proc/PID/ns/…` — names the namespace of a process; equal names mean the same namespace.
+pub fn name_of(pid: i32, sort: Sort) -> io::Result<std::path::PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/{}", sort.name()))
 }
 
 /// A namespace of another process, held open.
@@ -106,7 +123,8 @@ mod test {
     #[test]
     fn our_own_namespaces_are_our_own() {
         let pid = std::process::id().cast_signed();
-        for sort in [Sort::User, Sort::Pid, Sort::Mount] {
+        for sort in [Sort::User, Sort::Pid, Sort::Mount, Sort::Network, Sort::Uts, Sort::Ipc] {
+            assert!(name_of(pid, sort).unwrap().to_string_lossy().starts_with(sort.name()));
             assert!(Namespace::of(pid, sort).unwrap().is_own().unwrap(), "{sort:?}");
         }
     }

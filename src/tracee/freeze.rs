@@ -3,7 +3,7 @@
 //! Relies on `PTRACE_SEIZE` and `PTRACE_INTERRUPT`, which leave no trace in the job (no SIGSTOP, ptrace(2)). Which processes belong
 //! to the job is the caller's question: it is asked again until it names nobody new.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::task::{Ending, Stopped};
@@ -72,7 +72,7 @@ impl Frozen {
 /// How long a vfork in flight or an uninterruptible sleep is waited for when no deadline is given.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Stops the job. `members` names its processes; it is asked until two answers in a row bring nobody new.
+/// Stops the job. `members` names its processes in ascending order; it is asked until two answers in a row bring nobody new.
 /// Stopped on success, running as before on failure.
 pub fn freeze<E: From<TraceeError>>(deadline: Deadline, mut members: impl FnMut() -> Result<Vec<i32>, E>) -> Result<Frozen, E> {
     let begun = Instant::now();
@@ -116,7 +116,7 @@ fn freeze_once<E: From<TraceeError>>(
         deadline.check()?;
         let pids = members().map_err(Stop::Failed)?;
         // A process that ended between two answers is none of ours any more.
-        frozen.retain(|pid, _| pids.contains(pid));
+        frozen.retain(|pid, _| pids.binary_search(pid).is_ok());
         let mut news = false;
         for pid in pids {
             let process = frozen.entry(pid).or_insert_with(|| {
@@ -136,12 +136,10 @@ fn freeze_once<E: From<TraceeError>>(
 fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool, TraceeError> {
     let pid = frozen.pid;
     let mut any = false;
+    let mut stopped: HashSet<i32> = frozen.threads.iter().map(|thread| thread.tid).collect();
     loop {
         let mut fresh = Vec::new();
-        for tid in thread_ids(pid) {
-            if frozen.threads.iter().any(|thread| thread.tid == tid) {
-                continue;
-            }
+        for tid in thread_ids(pid).into_iter().filter(|tid| !stopped.contains(tid)) {
             match seize(pid, tid) {
                 Ok(Seized::Yes) => fresh.push(tid),
                 Ok(Seized::Dead) => frozen.leader_dead |= tid == pid,
@@ -163,6 +161,7 @@ fn freeze_threads(frozen: &mut FrozenProcess, deadline: Deadline) -> Result<bool
         for tid in fresh {
             match wait_stopped(pid, tid, deadline) {
                 Ok(thread) => {
+                    stopped.insert(tid);
                     frozen.group_stop = frozen.group_stop.or(thread.group_stop);
                     frozen.threads.push(thread);
                 }

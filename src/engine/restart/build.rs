@@ -62,7 +62,7 @@ pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut N
     let all = (0..).zip(&snapshot.objects).zip(&objects.built);
     for ((id, object), built) in all.filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
         let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let about = Subject::path(&object.path);
         let settled = file_kind(&object.record).and_then(|kind| kind.settle((id, object), built, &mut cx));
         notes.warn_all(&about, cx.warnings);
@@ -99,7 +99,7 @@ pub fn commit(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut N
     all.sort_by_key(|(_, built)| built.descriptors.is_empty());
     for ((id, object), built) in all.into_iter().filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
         let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let about = Subject::path(&object.path);
         let committed = file_kind(&object.record).and_then(|kind| kind.commit((id, object), built, &mut cx));
         notes.warn_all(&about, cx.warnings);
@@ -119,7 +119,7 @@ fn make(snapshot: &Snapshot, plan: &Plan, (id, object): (ObjectId, &Object), not
         return Ok(Built::default());
     }
     let path = |saved: &Path| plan.path(saved);
-    let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+    let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
     let built = file_kind(&object.record)?.build((id, object), &mut cx);
     notes.warn_all(&Subject::path(&object.path), cx.warnings);
     built
@@ -129,7 +129,7 @@ impl Objects {
     fn open(&self, snapshot: &Snapshot, plan: &Plan, description: &Description, notes: &mut Notes) -> Result<Opened, KindError> {
         let object = &snapshot.objects[description.object as usize];
         let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, warnings: Vec::new() };
+        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let kind = file_kind(&object.record)?;
         let opened = kind.open(object, &self.built[description.object as usize], description, &mut cx);
         notes.warn_all(&Subject::path(&object.path), cx.warnings);

@@ -40,14 +40,24 @@ pub enum PlanError {
     #[error("the context file is part {index} of {count} of a job in a directory")]
     OnePart { index: u32, count: u32 },
     /// A directory that does not hold one whole job.
-    #[error("{} does not hold all files of one job, but {found} files", path.display())]
+    #[error("{} does not hold all files of one job: {found} found that begin with context.", path.display())]
     Parts { path: PathBuf, found: usize },
     /// Several files need attention.
-    #[error("{} things stand in the way: {}", .problems.len(), .problems.join("; "))]
+    #[error("{} things stand in the way: {}", .problems.len(), listed(.problems))]
     Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String> },
     /// The context file contradicts itself.
     #[error("the context file is inconsistent: {what}")]
     Inconsistent { what: String },
+}
+
+/// The first of them: a job may have a hundred thousand files.
+fn listed(problems: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = problems[..problems.len().min(MOST)].join("; ");
+    match problems.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown}; and {more} more"),
+    }
 }
 
 impl Classified for PlanError {
@@ -113,5 +123,22 @@ impl Classified for PlanError {
             PlanError::Several { remedy, .. } => remedy.clone(),
             PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn a_long_list_is_cut_short_and_says_so() {
+        let several = |count: usize| {
+            let problems = (1..=count).map(|number| format!("cannot find /{number}")).collect();
+            PlanError::Several { class: Class::Env, code: libc::ENOENT, problems, remedy: None }.to_string()
+        };
+        assert_eq!(several(2), "2 things stand in the way: cannot find /1; cannot find /2");
+        assert!(several(20).ends_with("cannot find /20"));
+        assert!(several(100_000).starts_with("100000 things stand in the way: cannot find /1; "));
+        assert!(several(100_000).ends_with("; cannot find /20; and 99980 more"));
     }
 }

@@ -3,7 +3,7 @@
 //! Relies on `image` for verified blocks. From a seekable file several threads fill at once; from a pipe blocks come in the order in which
 //! they are needed. A child's pages that equal its parent's came with the fork; what the child no longer had is dropped again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -86,15 +86,14 @@ impl<'a> Fill<'a> {
     ) -> Result<(), Failure> {
         let areas = &self.snapshot.memories[id as usize].areas;
         let before: &[Area] = from.map_or(&[], |(parent, _)| &self.snapshot.memories[parent as usize].areas);
-        let inherited: Vec<&Area> = areas.iter().filter(|area| before.iter().any(|have| inherits(area, have))).collect();
+        let inherited: Vec<&Area> = areas.iter().filter(|area| at(before, area.start).is_some_and(|have| inherits(area, have))).collect();
+        let kept: HashSet<u64> = inherited.iter().map(|area| area.start).collect();
         let mut batch = Batch::new();
-        for area in
-            before.iter().filter(|have| !inherited.iter().any(|area| inherits(area, have)) && !matches!(have.backing, Backing::Special(_)))
-        {
+        for area in before.iter().filter(|have| !kept.contains(&have.start) && !matches!(have.backing, Backing::Special(_))) {
             batch.call("unmap memory", libc::SYS_munmap, [area.start.into(), area.bytes().into()]);
         }
         place_special(areas, raised, plan, &mut batch).at(Stage::Fill)?;
-        for area in areas.iter().filter(|area| !inherited.iter().any(|have| have.start == area.start)) {
+        for area in areas.iter().filter(|area| !kept.contains(&area.start)) {
             map(self.snapshot, area, plan, objects, &mut batch);
         }
         scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
@@ -129,7 +128,7 @@ impl<'a> Fill<'a> {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
             let mut data = Vec::new();
-            if self.pages.main().next_block(&mut data).at(Stage::Fill)?.is_some() {
+            if self.pages.next_block(&mut data)?.is_some() {
                 return Err(super::PlanError::Inconsistent { what: "it holds pages of nobody".into() }).at(Stage::Fill);
             }
         }
@@ -157,7 +156,7 @@ impl<'a> Fill<'a> {
                 Some(ahead) => ahead,
                 None => {
                     let mut data = Vec::new();
-                    match self.pages.main().next_block(&mut data).at(Stage::Fill)? {
+                    match self.pages.next_block(&mut data)? {
                         Some(block) => (block, data),
                         None => return Ok(runs),
                     }
@@ -207,6 +206,11 @@ impl<'a> Fill<'a> {
         self.observer.progress(self.done, 0);
         Ok(runs)
     }
+}
+
+/// The area that begins at this address.
+fn at(areas: &[Area], start: u64) -> Option<&Area> {
+    areas.binary_search_by_key(&start, |area| area.start).ok().map(|index| &areas[index])
 }
 
 /// Whether a freshly forked child has `area` already, because its parent has it.
@@ -270,7 +274,8 @@ fn dropped(parent: &[(u64, u64)], child: &[(u64, u64)], inherited: &[(u64, u64)]
         }
     }
     let cut = |&(start, end): &(u64, u64)| {
-        inherited.iter().map(move |area| (start.max(area.0), end.min(area.1))).filter(|range| range.0 < range.1)
+        let first = inherited.partition_point(|area| area.1 <= start);
+        inherited[first..].iter().take_while(move |area| area.0 < end).map(move |area| (start.max(area.0), end.min(area.1)))
     };
     ranges.iter().flat_map(cut).collect()
 }

@@ -1,10 +1,12 @@
 //! Ids in a pid namespace that was made for the restart: which sessions and groups stay the restarter's, and which numbers to leave free.
 //!
-//! Relies on the snapshot; only [`leave_free`] touches the machine. In such a namespace every number is free, but what stands outside it
+//! Relies on the snapshot; only the functions at the end of the page look at the machine. In such a namespace every number is free, but what stands outside it
 //! reads as 0, and a session that the restarter does not make anew keeps the restarter's terminal.
 
 use std::io;
+use std::time::{Duration, Instant};
 
+use crate::engine::origin;
 use crate::engine::request::Place;
 use crate::image::{Process, Snapshot};
 
@@ -24,6 +26,28 @@ pub fn stays_in_session(snapshot: &Snapshot, process: &Process, place: Place) ->
 pub fn stays_in_group(snapshot: &Snapshot, process: &Process, place: Place) -> bool {
     let is_restarters = process.pgid == 1 && place != Place::Host;
     process.pgid == 0 || is_restarters || place == (Place::Namespace { foreground: true }) && is_led_from_outside(snapshot, process)
+}
+
+/// Whether the ids of the job are in use by the job itself, which a tracer holds: it is being saved, and may be killed when all has been read.
+pub fn are_still_the_jobs(snapshot: &Snapshot) -> bool {
+    let is_held = |process: &Process| {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();
+        let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        line("TracerPid:").is_some_and(|tracer| tracer != "0")
+    };
+    let saved = &snapshot.origin;
+    saved.boot_id == origin::here().boot_id && snapshot.processes.iter().any(is_held)
+}
+
+/// Waits a moment for processes of the job to end.
+pub fn wait_until_free(snapshot: &Snapshot) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let begun = Instant::now();
+    let is_there = |process: &Process| std::path::Path::new(&format!("/proc/{}", process.pid)).exists();
+    while begun.elapsed() < PATIENCE && snapshot.processes.iter().any(is_there) {
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// Makes the kernel hand out numbers that the job does not need, to the restarter's threads and stubs first of all.

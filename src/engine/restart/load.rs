@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::PlanError;
+use super::spool::Spool;
 use crate::engine::observe::Observer;
 use crate::engine::output::PART_MEMORY;
 use crate::engine::request::Source;
-use crate::error::{At, Failure, Stage};
-use crate::image::{Part, Reader, Snapshot, Space};
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{Block, Part, Reader, Snapshot, Space};
 use crate::sys::{Errno, descriptor};
 
 /// The open context files of a job.
@@ -20,6 +21,8 @@ pub struct Pages {
     main: Reader,
     /// Parts 1 and up, by position less one.
     parts: Vec<Reader>,
+    /// The blocks of a stream that has been read to its end.
+    spool: Option<Spool>,
 }
 
 impl Pages {
@@ -51,9 +54,27 @@ impl Pages {
         Ok(())
     }
 
-    /// The reader of the description: the only one of a stream.
-    pub fn main(&mut self) -> &mut Reader {
-        &mut self.main
+    /// Reads a stream to its end and keeps it, so that its writer can end.
+    pub fn spool(&mut self) -> Result<(), Failure> {
+        self.spool = Some(Spool::fill(&mut self.main)?);
+        Ok(())
+    }
+
+    /// The same pages once more; `None` if they went by in a stream.
+    pub fn again(mut self, source: &Source) -> Option<Result<Pages, Failure>> {
+        if let Some(spool) = &mut self.spool {
+            spool.rewind();
+            return Some(Ok(self));
+        }
+        matches!(source, Source::File(_)).then(|| open(source))
+    }
+
+    /// The next block of a stream and its contents.
+    pub fn next_block(&mut self, data: &mut Vec<u8>) -> Result<Option<Block>, Failure> {
+        match &mut self.spool {
+            Some(spool) => spool.next_block(data).at(Stage::Fill),
+            None => self.main.next_block(data).at(Stage::Fill),
+        }
     }
 }
 
@@ -69,14 +90,14 @@ pub fn open(source: &Source) -> Result<Pages, Failure> {
         Source::Dir(path) => return open_directory(path),
     };
     match &main.snapshot().part {
-        None | Some(Part { count: 1, .. }) => Ok(Pages { main, parts: Vec::new() }),
+        None | Some(Part { count: 1, .. }) => Ok(Pages { main, parts: Vec::new(), spool: None }),
         Some(Part { index, count, .. }) => Err(PlanError::OnePart { index: index + 1, count: *count }).at(Stage::Load),
     }
 }
 
 fn open_file(path: &Path) -> Result<Reader, Failure> {
     let file = File::open(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) });
-    Reader::open(file.at(Stage::Load)?).at(Stage::Load)
+    Reader::open(file.at(Stage::Load)?).at(Stage::Load).map_err(|failure| failure.about(Subject::path(path)))
 }
 
 /// Opens all parts in a directory; they must be of one job, and complete.
@@ -85,7 +106,7 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
         std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
     let mut found: Vec<(Part, Reader)> = Vec::new();
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
-        let reader = open_file(&entry.path()).map_err(|failure| failure.about(crate::error::Subject::path(entry.path())))?;
+        let reader = open_file(&entry.path())?;
         let Some(part) = reader.snapshot().part.clone() else {
             let what = format!("{} is not a part of a job in a directory", entry.path().display());
             return Err(PlanError::Inconsistent { what }).at(Stage::Load);
@@ -101,7 +122,7 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
     }
     let mut readers = found.into_iter().map(|(_, reader)| reader);
     let main = readers.next().expect("a whole job has a first part");
-    Ok(Pages { main, parts: readers.collect() })
+    Ok(Pages { main, parts: readers.collect(), spool: None })
 }
 
 fn errno(error: &std::io::Error) -> Errno {

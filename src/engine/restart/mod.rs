@@ -12,6 +12,7 @@ mod load;
 mod plan;
 mod raise;
 mod space;
+mod spool;
 mod table;
 
 use std::sync::Arc;
@@ -78,18 +79,20 @@ pub fn restart(
     let mut attempt = 1;
     let reviewed = review::review(&mut opened.snapshot, &mut opened.relocations, policies, &mut notes);
     let result = reviewed.and_then(|()| {
+        let mut pages = opened.pages.take().expect("nobody has used it");
         loop {
-            let result = run(&mut opened, request, policies, observer, &mut notes);
+            let result = run(&mut pages, &opened, request, policies, observer, &mut notes);
             if result.is_err() {
                 // Every stub has been killed: none may keep its id as a zombie of ours.
                 process::reap_killed();
             }
             // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
             let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
-            let again = attempt < MOST_ATTEMPTS && matches!(request.source, Source::File(_)) && result.as_ref().is_err_and(id_taken);
-            if !again {
+            if attempt == MOST_ATTEMPTS || !result.as_ref().is_err_and(id_taken) {
                 break result;
             }
+            let Some(again) = pages.again(&request.source) else { break result };
+            pages = again?;
             attempt += 1;
             std::thread::sleep(PAUSE);
         }
@@ -99,19 +102,20 @@ pub fn restart(
 }
 
 fn run(
-    opened: &mut Opened,
+    pages: &mut load::Pages,
+    opened: &Opened,
     request: &RestartRequest,
     policies: &mut Stack,
     observer: &mut dyn Observer,
     notes: &mut Notes,
 ) -> Result<RestartReport, Failure> {
-    let mut pages = match opened.pages.take() {
-        Some(pages) => pages,
-        None => load::open(&request.source)?,
-    };
     let snapshot = opened.snapshot.as_ref();
 
     observer.stage(Stage::Plan);
+    if opened.ids != Ids::New && !pages.is_seekable() && ids::are_still_the_jobs(snapshot) {
+        pages.spool()?;
+        ids::wait_until_free(snapshot);
+    }
     let plan = plan::plan(snapshot, request, opened.ids, &opened.relocations, notes);
     let plan = plan.map_err(|failure| naming_release(failure, snapshot))?;
     if policies.dry_run {
@@ -122,7 +126,7 @@ fn run(
     let mut built = build::build(snapshot, &plan, notes)?;
 
     observer.stage(Stage::Raise);
-    let mut fill = fill::Fill::new(snapshot, &mut pages, observer);
+    let mut fill = fill::Fill::new(snapshot, pages, observer);
     let mut job = raise::raise(snapshot, &plan, &mut built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 

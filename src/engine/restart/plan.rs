@@ -3,7 +3,7 @@
 //! Relies on the snapshot, the request and what `/proc` says about this machine. Changes nothing. All complaints of the kinds are
 //! reported together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::PlanError;
@@ -17,7 +17,7 @@ use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
 use crate::resource::memory::shared::{self, SharedMemoryV1};
-use crate::resource::{KindError, Plan as KindPlan, file_kind, task_kind};
+use crate::resource::{KindError, Plan as KindPlan, Uses, file_kind, task_kind, uses};
 use crate::sys::process::has_capability;
 use crate::tracee::Scratch;
 
@@ -54,6 +54,8 @@ pub struct Plan {
     pub parked: HashMap<ObjectId, u64>,
     /// Path rules.
     pub relocations: Relocations,
+    /// What the job does with each object, by position.
+    pub uses: Vec<Uses>,
 }
 
 impl Plan {
@@ -90,7 +92,8 @@ pub fn plan(
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    check_kinds(snapshot, relocations, notes)?;
+    let uses = uses(snapshot);
+    check_kinds(snapshot, relocations, &uses, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
@@ -106,6 +109,7 @@ pub fn plan(
         vdso_parking,
         parked,
         relocations: relocations.clone(),
+        uses,
     })
 }
 
@@ -152,16 +156,16 @@ fn own_areas() -> Vec<(u64, u64, String)> {
 fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanError> {
     const CAP_SYS_ADMIN: u32 = 21;
     const CAP_CHECKPOINT_RESTORE: u32 = 40;
+    let ours: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
     for process in &snapshot.processes {
         check_free("process id", process.pid)?;
         for thread in process.threads.iter().filter(|thread| thread.tid != process.pid) {
             check_free("thread id", thread.tid)?;
         }
-        let is_ours = |id: i32| snapshot.processes.iter().any(|other| other.pid == id);
-        if request.restore_sid && !is_ours(process.sid) && !ids::stays_in_session(snapshot, process, request.place) {
+        if request.restore_sid && !ours.contains(&process.sid) && !ids::stays_in_session(snapshot, process, request.place) {
             check_free("session", process.sid)?;
         }
-        if request.restore_pgid && !is_ours(process.pgid) && !ids::stays_in_group(snapshot, process, request.place) {
+        if request.restore_pgid && !ours.contains(&process.pgid) && !ids::stays_in_group(snapshot, process, request.place) {
             check_free("process group", process.pgid)?;
         }
     }
@@ -184,9 +188,9 @@ fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
 }
 
 /// Asks every kind about everything; one complaint is reported as it is, several together.
-fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, notes: &mut Notes) -> Result<(), Failure> {
+fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, uses: &[Uses], notes: &mut Notes) -> Result<(), Failure> {
     let path = |saved: &Path| relocations.apply(saved);
-    let mut cx = KindPlan { snapshot, path: &path, warnings: Vec::new() };
+    let mut cx = KindPlan { snapshot, path: &path, uses, warnings: Vec::new() };
     let mut complaints: Vec<KindError> = Vec::new();
     for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind != shared::TAG.kind) {
         let checked = file_kind(&object.record).and_then(|kind| kind.plan((id, object), &mut cx));
@@ -257,14 +261,22 @@ fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>), Pl
 /// Who makes whom. A parent outside the job becomes the restarter; an orphan of a group or session stays one.
 fn makers(snapshot: &Snapshot) -> Result<Vec<Maker>, PlanError> {
     let mut makers: Vec<Maker> = Vec::with_capacity(snapshot.processes.len());
+    let mut places = HashMap::new();
+    let (mut memories, mut tables) = (HashMap::new(), HashMap::new());
     for (index, process) in snapshot.processes.iter().enumerate() {
-        let parent = snapshot.processes[..index].iter().position(|other| other.pid == process.ppid);
-        let natural = match parent {
-            Some(parent) => Maker::Parent(parent),
+        let natural = match places.get(&process.ppid) {
+            Some(parent) => Maker::Parent(*parent),
             None if is_orphan(snapshot, process) => Maker::Init,
             None => Maker::Restarter,
         };
-        makers.push(sharing_maker(snapshot, index, natural, &makers)?);
+        places.insert(process.pid, index);
+        let mut shares_with = None;
+        if process.memory.is_some() {
+            let memory = *memories.entry(process.memory).or_insert(index);
+            let table = *tables.entry(process.table).or_insert(index);
+            shares_with = Some(memory.min(table)).filter(|first| *first < index);
+        }
+        makers.push(sharing_maker(snapshot, index, natural, shares_with, &makers)?);
     }
     Ok(makers)
 }
@@ -275,13 +287,14 @@ fn is_orphan(snapshot: &Snapshot, process: &Process) -> bool {
 }
 
 /// What is shared can only be shared by cloning one that has it: the parent, else a sibling.
-fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, makers: &[Maker]) -> Result<Maker, PlanError> {
+/// `first` is the first process that it shares with.
+fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, first: Option<usize>, makers: &[Maker]) -> Result<Maker, PlanError> {
     let process = &snapshot.processes[index];
     let shares = |other: usize| {
         let other = &snapshot.processes[other];
         process.memory.is_some() && (process.memory == other.memory || process.table == other.table)
     };
-    match (0..index).find(|other| shares(*other)) {
+    match first {
         None => Ok(natural),
         Some(_) if matches!(natural, Maker::Parent(parent) if shares(parent)) => Ok(natural),
         Some(other) if makers[other] == natural => Ok(Maker::Sibling(other)),

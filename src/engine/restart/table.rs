@@ -2,7 +2,7 @@
 //!
 //! Pure: computes a list of moves that never overwrites a descriptor that is still needed. `bind` turns the moves into calls.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// One descriptor of the job: the number it must have, where it comes from, whether it closes on exec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,37 +26,46 @@ pub enum Move {
     Close { first: u32, last: u32 },
 }
 
-/// The moves that make a table of exactly `places` (ascending targets) out of a table in which every source is open.
+/// The moves that make a table of exactly `places` (ascending targets) out of a table in which every source is open. A number is
+/// overwritten only when nobody needs what it holds, and one free number is enough: a job may have nearly as many descriptors as it may.
 pub fn arrange(places: &[Place]) -> Vec<Move> {
     let targets: BTreeSet<i32> = places.iter().map(|place| place.target).collect();
-    let sources: BTreeSet<i32> = places.iter().map(|place| place.source).collect();
-    let mut moves = Vec::new();
-    // Sources that stand on a number that another descriptor must have step aside first.
-    let mut now: BTreeMap<i32, i32> = BTreeMap::new();
-    let mut free = 0;
-    for place in places {
-        let in_the_way = place.source != place.target && targets.contains(&place.source);
-        let serves_itself =
-            places.binary_search_by_key(&place.source, |other| other.target).is_ok_and(|at| places[at].source == place.source);
-        if in_the_way && !serves_itself && !now.contains_key(&place.source) {
-            while targets.contains(&free) || sources.contains(&free) {
-                free += 1;
-            }
-            moves.push(Move::Copy { from: place.source, to: free, cloexec: true });
-            now.insert(place.source, free);
-            free += 1;
+    let (kept, waiting): (Vec<Place>, Vec<Place>) = places.iter().partition(|place| place.source == place.target);
+    let mut moves: Vec<Move> = kept.iter().map(|place| Move::Keep { fd: place.target, cloexec: place.cloexec }).collect();
+    let mut needs: HashMap<i32, usize> = HashMap::new();
+    waiting.iter().for_each(|place| *needs.entry(place.source).or_default() += 1);
+    let mut ready: Vec<Place> = waiting.iter().filter(|place| !needs.contains_key(&place.target)).copied().collect();
+    let mut waiting: BTreeMap<i32, Place> = waiting.into_iter().map(|place| (place.target, place)).collect();
+    while let Some(Place { target, source, cloexec }) = ready.pop() {
+        moves.push(Move::Copy { from: source, to: target, cloexec });
+        waiting.remove(&target);
+        let need = needs.get_mut(&source).expect("every source is counted");
+        *need -= 1;
+        if *need == 0 {
+            ready.extend(waiting.get(&source));
         }
     }
-    for place in places {
-        let from = now.get(&place.source).copied().unwrap_or(place.source);
-        moves.push(if from == place.target {
-            Move::Keep { fd: place.target, cloexec: place.cloexec }
-        } else {
-            Move::Copy { from, to: place.target, cloexec: place.cloexec }
-        });
-    }
+    circles(waiting, spare_number(places), &mut moves);
     moves.extend(closings(&targets));
     moves
+}
+
+/// Moves what goes round in circles: in each, one descriptor waits at the number `aside`.
+fn circles(mut waiting: BTreeMap<i32, Place>, aside: i32, moves: &mut Vec<Move>) {
+    while let Some((first, mut place)) = waiting.pop_first() {
+        moves.push(Move::Copy { from: first, to: aside, cloexec: true });
+        while place.source != first {
+            moves.push(Move::Copy { from: place.source, to: place.target, cloexec: place.cloexec });
+            place = waiting.remove(&place.source).expect("a circle is whole");
+        }
+        moves.push(Move::Copy { from: aside, to: place.target, cloexec: place.cloexec });
+    }
+}
+
+/// The lowest number that is neither a target nor a source.
+fn spare_number(places: &[Place]) -> i32 {
+    let used: HashSet<i32> = places.iter().flat_map(|place| [place.target, place.source]).collect();
+    (0..).find(|number| !used.contains(number)).expect("numbers do not run out")
 }
 
 /// Everything that is not a target is closed.
@@ -103,10 +112,19 @@ mod test {
             vec![(3, 3), (4, 3), (5, 3)],
             vec![(0, 3), (3, 0), (4, 3)],
             vec![(7, 8), (8, 8), (9, 7)],
+            vec![(0, 1), (1, 0), (2, 4), (4, 2), (5, 4), (9, 2)],
+            vec![(0, 1), (1, 2), (2, 3), (3, 0), (4, 3)],
         ] {
             let expected: BTreeMap<i32, i32> = places.iter().copied().collect();
             assert_eq!(play(&places), expected, "{places:?}");
         }
+    }
+
+    #[test]
+    fn one_free_number_is_enough() {
+        let places: Vec<Place> = (3..1000).map(|target| Place { target, source: 1003 - target % 1000, cloexec: false }).collect();
+        let highest = arrange(&places).into_iter().filter_map(|step| if let Move::Copy { to, .. } = step { Some(to) } else { None }).max();
+        assert!(highest.unwrap() <= 1001, "{highest:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::KindError;
-use crate::sys::namespace::{Namespace, Sort};
+use crate::sys::namespace::{self, Namespace, Sort};
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 
@@ -93,6 +93,7 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
         seen.push(look(position, process).at(Stage::Survey).map_err(about)?);
     }
     parents_first(&mut seen);
+    warn_of_places(&seen, notes);
     let seen = review::processes(seen, &frozen.processes, policies)?;
     let mut findings =
         Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };
@@ -142,6 +143,20 @@ fn refuse_foreign(pid: i32, status: &Status) -> Result<(), KindError> {
         what: format!("process {pid}, which is process {there} of another pid namespace,"),
         remedy: format!("name a process in it by itself, or run cr_checkpoint there: nsenter -t {pid} {flags} cr_checkpoint ..."),
     })
+}
+
+/// Namespaces are not part of a job. Where one lives in another than we do, the user should know.
+fn warn_of_places(seen: &[Seen], notes: &mut Notes) {
+    let own = std::process::id().cast_signed();
+    for (sort, word) in [(Sort::Mount, "mount"), (Sort::Network, "network"), (Sort::Uts, "UTS"), (Sort::Ipc, "IPC")] {
+        let Ok(ours) = namespace::name_of(own, sort) else { continue };
+        for one in seen.iter().filter(|one| !one.zombie) {
+            if namespace::name_of(one.pid, sort).is_ok_and(|theirs| theirs != ours) {
+                let text = format!("lives in a {word} namespace that is not ours, and comes back in that of cr_restart");
+                notes.warn(Subject::pid(one.pid), text);
+            }
+        }
+    }
 }
 
 /// Orders processes so that every parent stands before its children.

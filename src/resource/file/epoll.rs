@@ -4,6 +4,7 @@
 //! **Lost:** that an edge was reported already (it may be reported once more), and that a spent one-shot entry ignores errors and hang-ups.
 //! **Refused:** a registration of a file that the process no longer holds, or whose number stands for another file now.
 
+use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
@@ -56,9 +57,11 @@ impl FileKind for Epoll {
         let (pid, epoll) = (probes[0].pid, probes[0].fd);
         let listed = &probes[0].info.epoll;
         let mut targets = Vec::with_capacity(listed.len());
-        for (index, target) in listed.iter().enumerate() {
-            let nth = listed[..index].iter().filter(|earlier| earlier.fd == target.fd).count();
-            let slot = Slot { pid, epoll, target, nth: u32::try_from(nth).unwrap_or(u32::MAX) };
+        let mut earlier: HashMap<i32, u32> = HashMap::new();
+        for target in listed {
+            let nth = earlier.entry(target.fd).or_default();
+            let slot = Slot { pid, epoll, target, nth: *nth };
+            *nth += 1;
             let via = slot.find()?;
             targets.push(TargetV1 { fd: target.fd, via, events: target.events, data: target.data });
         }

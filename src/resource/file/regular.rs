@@ -22,9 +22,9 @@ use super::evidence::Evidence;
 use super::name::{self, Name};
 use super::open;
 use super::replace::Replaced;
-use crate::image::{Backing, Description, FileAction, Object, ObjectId, Snapshot, Tag};
+use crate::image::{Description, FileAction, Object, ObjectId, Tag};
 use crate::proc::FileStat;
-use crate::resource::{Build, Built, Capture, Committed, FileKind, Identity, KindError, Opened, Plan, Probe};
+use crate::resource::{Build, Built, Capture, Committed, FileKind, Identity, KindError, Opened, Plan, Probe, Uses};
 use crate::sys::Errno;
 
 /// Regular files.
@@ -118,7 +118,7 @@ impl FileKind for Regular {
             return Ok(());
         }
         let path = (cx.path)(&state.path);
-        let uses = uses(cx.snapshot, id);
+        let uses = cx.uses[id as usize];
         let found = match fs::metadata(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound && state.is_made_when_missing(uses) => return parent_exists(&path),
             found => found.map_err(|error| KindError::path("find", &path, errno(&error)))?,
@@ -160,7 +160,7 @@ impl FileKind for Regular {
         let path = (cx.path)(&state.path);
         let opened = match built.descriptors.first() {
             None => {
-                if state.is_made_when_missing(uses(cx.snapshot, description.object)) && !path.exists() {
+                if state.is_made_when_missing(cx.uses[description.object as usize]) && !path.exists() {
                     make(&path, state.mode)?;
                 }
                 open::open_path(&path, description.flags, &mut cx.warnings)?
@@ -276,36 +276,6 @@ fn is_same(found: &fs::Metadata, state: &RegularV1) -> bool {
     (found.dev(), found.ino()) == (state.dev, state.ino)
 }
 
-/// What the job does with a file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Uses {
-    /// Pages of its memory are the file's: it maps it privately, or to run it.
-    is_memory: bool,
-    /// It can write to it.
-    is_written: bool,
-}
-
-fn uses(snapshot: &Snapshot, id: ObjectId) -> Uses {
-    let mut uses = Uses::default();
-    for description in snapshot.descriptions.iter().filter(|description| description.object == id) {
-        uses.is_written |= is_writable(description);
-    }
-    for memory in &snapshot.memories {
-        uses.is_memory |= memory.exe == Some(id);
-        for area in &memory.areas {
-            if matches!(area.backing, Backing::Object { object, .. } if object == id) {
-                uses.is_memory |= !area.shared || area.prot & libc::PROT_EXEC != 0;
-                uses.is_written |= area.shared && area.prot & libc::PROT_WRITE != 0;
-            }
-        }
-    }
-    uses
-}
-
-fn is_writable(description: &Description) -> bool {
-    description.flags & libc::O_PATH == 0 && description.flags & libc::O_ACCMODE != libc::O_RDONLY
-}
-
 /// What stands at the path at restart.
 #[derive(Debug, Clone, Copy)]
 struct Now {
@@ -361,7 +331,7 @@ fn later(old: (i64, i64), new: (i64, i64)) -> String {
 /// Puts a file that the job can write back to its saved length.
 fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<(), KindError> {
     let found = fs::metadata(path).map_err(|error| KindError::path("find", path, errno(&error)))?;
-    if found.len() == state.size || !state.goes_back() || !uses(cx.snapshot, id).is_written {
+    if found.len() == state.size || !state.goes_back() || !cx.uses[id as usize].is_written {
         return Ok(());
     }
     let file = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::image::{Description, Object, Record, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir};
-use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan};
+use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, uses};
 use crate::sys::process;
 
 /// A descriptor of ours as the engine would see it in a job.
@@ -76,7 +76,13 @@ impl<'k, K: FileKind> Round<'k, K> {
     /// Makes it again, and opens all its descriptions.
     pub(super) fn build(mut self) -> Round<'k, K> {
         let object = self.snapshot.objects[0].clone();
-        let mut cx = Build { snapshot: &self.snapshot, path: &|path| path.to_owned(), object: &object, warnings: vec![] };
+        let mut cx = Build {
+            snapshot: &self.snapshot,
+            path: &|path| path.to_owned(),
+            object: &object,
+            uses: &uses(&self.snapshot),
+            warnings: vec![],
+        };
         let built = self.kind.build(&self.state, (0, &object), &mut cx).unwrap();
         for description in &self.snapshot.descriptions {
             let opened = self.kind.open(&self.state, &built, description, &mut cx).unwrap();
@@ -136,7 +142,7 @@ pub(super) fn with_plan<K: FileKind>(kind: &K, state: &K::State) -> (Option<Stri
 
 /// The same for an object number 0 of a whole job.
 pub(super) fn plan<K: FileKind>(kind: &K, state: &K::State, snapshot: &Snapshot) -> (Option<String>, Vec<String>) {
-    let mut cx = Plan { snapshot, path: &|path: &Path| path.to_owned(), warnings: vec![] };
+    let mut cx = Plan { snapshot, path: &|path: &Path| path.to_owned(), uses: &uses(snapshot), warnings: vec![] };
     let result: Result<(), KindError> = kind.plan(state, (0, &snapshot.objects[0]), &mut cx);
     (result.err().map(|error| error.to_string()), cx.warnings)
 }

@@ -23,7 +23,7 @@ fn same_path(path: &Path) -> PathBuf {
 /// Plans a state; returns the warnings.
 pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
     let snapshot = empty_job();
-    let mut cx = Plan { snapshot: &snapshot, path: &same_path, warnings: Vec::new() };
+    let mut cx = Plan { snapshot: &snapshot, path: &same_path, uses: &[], warnings: Vec::new() };
     kind.plan(state, &mut cx)?;
     Ok(cx.warnings)
 }

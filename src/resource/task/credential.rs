@@ -2,7 +2,7 @@
 //!
 //! Kept: real, effective, saved and file system ids, supplementary groups, the five capability sets, secure bits with their locks.
 //! Lost: what the user of the restart may not give, as capabilities he does not have (with a warning); keyrings.
-//! Refused: a restart by somebody who is neither root nor the user of the job.
+//! Refused: capabilities that only hold in another user namespace than ours; a restart by somebody who is neither root nor the user of the job.
 //!
 //! Relies on stubs having the credentials of the restarter until then, in every thread: a thread that has what it needs is left alone,
 //! so that a user without rights can restart his own job.
@@ -15,7 +15,8 @@ use crate::image::Tag;
 use crate::proc::status::Ids;
 use crate::proc::{IdMap, Status};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
-use crate::sys::process;
+use crate::sys::namespace::{Namespace, Sort};
+use crate::sys::{Errno, process};
 use crate::tracee::Batch;
 
 /// See the module.
@@ -55,6 +56,7 @@ impl TaskKind for Credential {
 
     fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<CredentialV1>, KindError> {
         let shown = CredentialV1::from_status(probe.status);
+        refuse_rights_elsewhere(probe, &shown)?;
         let securebits = ask.call("read the secure bits", libc::SYS_prctl, [libc::PR_GET_SECUREBITS.into()]);
         Ok(Box::new(move |answers| {
             let securebits = answers.value(securebits).map_err(|errno| KindError::host("read the secure bits", errno))?;
@@ -79,6 +81,22 @@ impl TaskKind for Credential {
         }
         Ok(())
     }
+}
+
+/// Capabilities in a user namespace of one's own cost no privilege. Saved by us they would come back as capabilities among us.
+fn refuse_rights_elsewhere(probe: &TaskProbe<'_>, shown: &CredentialV1) -> Result<(), KindError> {
+    if shown.inheritable | shown.permitted | shown.effective | shown.ambient == 0 {
+        return Ok(());
+    }
+    let is_own = Namespace::of(probe.tid, Sort::User).and_then(|users| users.is_own());
+    let errno = |error: std::io::Error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
+    if is_own.map_err(|error| KindError::host(format!("look at the user namespace of task {}", probe.tid), errno(error)))? {
+        return Ok(());
+    }
+    Err(KindError::Unsupported {
+        what: format!("process {}, which has capabilities in a user namespace of its own,", probe.pid),
+        remedy: format!("run cr_checkpoint in that namespace: nsenter -t {} -U --preserve-credentials cr_checkpoint ...", probe.pid),
+    })
 }
 
 impl CredentialV1 {
@@ -108,7 +126,7 @@ impl CredentialV1 {
         let mut groups: Vec<u32> = getgroups().map_err(failed)?.into_iter().map(Gid::as_raw).collect();
         groups.sort_unstable();
         let sets = process::own_capabilities().map_err(failed)?;
-        let set_of = |has: fn(u32) -> Result<bool, crate::sys::Errno>| {
+        let set_of = |has: fn(u32) -> Result<bool, Errno>| {
             (0..N_CAPABILITIES)
                 .map_while(|capability| has(capability).ok())
                 .zip(0..)
