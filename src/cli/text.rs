@@ -50,6 +50,8 @@ pub fn strerror(code: i32) -> String {
 
 /// A message of the standard library without its "(os error 2)".
 fn without_number(text: &str) -> String {
+    let is_name = |word: &str| word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    let text = text.split_once(": ").filter(|(name, _)| is_name(name)).map_or(text, |(_, words)| words);
     match text.rsplit_once(" (os error ") {
         Some((words, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => words.to_owned(),
         _ => text.to_owned(),

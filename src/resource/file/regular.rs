@@ -330,8 +330,11 @@ fn later(old: (i64, i64), new: (i64, i64)) -> String {
 
 /// Puts a file that the job can write back to its saved length.
 fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<(), KindError> {
+    if !state.goes_back() || !cx.uses[id as usize].is_written {
+        return Ok(());
+    }
     let found = fs::metadata(path).map_err(|error| KindError::path("find", path, errno(&error)))?;
-    if found.len() == state.size || !state.goes_back() || !cx.uses[id as usize].is_written {
+    if found.len() == state.size {
         return Ok(());
     }
     let file = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path);
