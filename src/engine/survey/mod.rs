@@ -152,7 +152,7 @@ fn warn_of_places(seen: &[Seen], notes: &mut Notes) {
         let Ok(ours) = namespace::name_of(own, sort) else { continue };
         for one in seen.iter().filter(|one| !one.zombie) {
             if namespace::name_of(one.pid, sort).is_ok_and(|theirs| theirs != ours) {
-                let text = format!("lives in a {word} namespace that is not ours, and comes back in that of cr_restart");
+                let text = format!("lives in another {word} namespace than ours, and comes back in that of cr_restart");
                 notes.warn(Subject::pid(one.pid), text);
             }
         }
