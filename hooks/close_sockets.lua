@@ -11,6 +11,8 @@
 local cr = require "cr"
 
 cr.on("object-disposition", { kind = "socket", restorable = false, peer = cr.args.peers }, function(socket)
-  cr.log.warn(("process %d: the connection to %s will be closed at the restart"):format(socket.pid, socket.peer or "an unknown address"))
+  local what = socket.state == "listening" and "the socket that listens at " .. (socket["local"] or "no address")
+    or "the connection to " .. (socket.peer or "an unknown address")
+  cr.log.warn(("process %d: %s will be closed at the restart"):format(socket.pid, what))
   return "close"
 end)

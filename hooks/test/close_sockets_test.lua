@@ -9,6 +9,12 @@ t.describe("close_sockets", function()
     t.expect(hook:fire("object-disposition", { kind = "device" })):is_nil()
   end)
 
+  t.it("names where a socket listens", function()
+    local hook = t.load("../close_sockets.lua")
+    hook:fire("object-disposition", { kind = "socket", pid = 7, state = "listening", ["local"] = "0.0.0.0:80" })
+    t.expect(hook.log[1].text):equals("process 7: the socket that listens at 0.0.0.0:80 will be closed at the restart")
+  end)
+
   t.it("closes only connections to the given addresses", function()
     local hook = t.load("../close_sockets.lua", { peers = "10.1.*:27000" })
     t.expect(hook:fire("object-disposition", { kind = "socket", peer = "10.1.0.9:27000" })):equals("close")
