@@ -14,7 +14,7 @@ use crate::case::{Case, Scene};
 use crate::children::{End, wait_until};
 use crate::job::Job;
 use crate::observe;
-use crate::site::Site;
+use crate::site::{Site, is_true_root};
 use crate::verdict::{Attempt, Verdict, ensure, failed, skipped};
 
 /// Writes its end to a file, and answers SIGTERM.
@@ -34,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         ("outside", outside),
         ("asked-for", asked_for),
         ("failure", failure),
+        ("foreign-rights", foreign_rights),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("namespace", journey, *scene)).collect()
 }
@@ -187,6 +188,26 @@ fn outside(site: &Site) -> Verdict {
     let job = restart(site, &[], &again, holder, &job)?;
     site.go(&job, "again")?;
     ends(site, &job, holder, End::Code(7))
+}
+
+/// Capabilities that a job has only in a user namespace of its own must not come back as real ones: refused, and the job runs on.
+fn foreign_rights(site: &Site) -> Verdict {
+    if !is_true_root() {
+        return Err(skipped("needs root, whose restart would hand the rights out"));
+    }
+    let mut command = site.command("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-c", WORKER]);
+    let job = site.start(command)?;
+    if site.wait_ready(&job).is_err() {
+        return Err(skipped("no user namespaces here"));
+    }
+    let ran = site.try_checkpoint(&["--kill"], &site.context("job.ctx"), job.pid)?;
+    let says = ran.stderr.contains("user namespace of its own");
+    ensure(ran.end != End::Code(0) && says, || format!("{}: {}", ran.end, ran.stderr))?;
+    ensure(!site.context("job.ctx").exists(), || "a context file was left".to_owned())?;
+    site.go(&job, "continue")?;
+    let end = site.children.wait(job.waited, site.patience)?;
+    ensure(end == End::Code(7), || format!("the job ended with {end}"))
 }
 
 /// Who could choose ids gets a namespace by asking for it.
