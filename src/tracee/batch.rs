@@ -3,6 +3,10 @@
 //! Relies on nothing but the row layout of [`super::arch`]. Building a batch touches no process; [`super::Scratch`] runs it.
 //! Addresses of arguments that live in the batch's own data are filled in when it is known where the data will lie.
 
+mod piece;
+
+pub(super) use piece::{Pieces, TooLarge};
+
 use super::arch::ROW_BYTES;
 use crate::sys::Errno;
 
@@ -64,6 +68,7 @@ pub struct Buffer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row(pub usize);
 
+#[derive(Clone, Copy)]
 struct Call {
     number: i64,
     args: [Arg; 6],

@@ -38,6 +38,9 @@ pub enum TraceeError {
     /// A system call made inside the task failed.
     #[error("cannot {attempt} in task {tid}")]
     Call { attempt: &'static str, tid: i32, source: Errno },
+    /// A system call with more data than a task can be given at once.
+    #[error("cannot {attempt} in task {tid}: {bytes} bytes at once are too many")]
+    TooLarge { attempt: &'static str, tid: i32, bytes: usize },
     /// The call loop itself was interrupted by a fault: an error of ours.
     #[error("task {tid} got signal {signal} at {address:#x} during a batch of system calls")]
     Crashed { tid: i32, signal: i32, address: u64 },
@@ -83,7 +86,7 @@ impl Classified for TraceeError {
             TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
                 Class::of_errno(*source as i32)
             }
-            TraceeError::Crashed { .. } | TraceeError::Compat { .. } => Class::Perm,
+            TraceeError::Crashed { .. } | TraceeError::Compat { .. } | TraceeError::TooLarge { .. } => Class::Perm,
         }
     }
 
@@ -95,6 +98,7 @@ impl Classified for TraceeError {
                 Some(*source as i32)
             }
             TraceeError::Crashed { .. } => Some(libc::EFAULT),
+            TraceeError::TooLarge { .. } => Some(libc::E2BIG),
             TraceeError::Compat { .. } => Some(2359),
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some(libc::EBUSY),
             TraceeError::TimeOver => Some(libc::ETIME),
@@ -106,6 +110,7 @@ impl Classified for TraceeError {
             TraceeError::Gone { tid }
             | TraceeError::Request { tid, .. }
             | TraceeError::Call { tid, .. }
+            | TraceeError::TooLarge { tid, .. }
             | TraceeError::Crashed { tid, .. }
             | TraceeError::Memory { tid, .. }
             | TraceeError::Unstoppable { tid }
@@ -130,6 +135,7 @@ impl Classified for TraceeError {
             TraceeError::Gone { .. }
             | TraceeError::Request { .. }
             | TraceeError::Call { .. }
+            | TraceeError::TooLarge { .. }
             | TraceeError::Crashed { .. }
             | TraceeError::Memory { .. } => None,
         }

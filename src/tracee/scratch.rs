@@ -5,6 +5,7 @@
 //! runs, the loop ends by `rt_sigreturn` with a frame made beforehand, and the task goes on; only the scratch mapping stays behind.
 
 use super::arch::{self, LoopPlace, ROW_BYTES};
+use super::batch::{Pieces, TooLarge};
 use super::gadget::{Gadget, bare_call};
 use super::task::Stopped;
 use super::{Answers, Batch, TraceeError, memory};
@@ -101,8 +102,38 @@ impl Scratch {
         Ok(all.pop().expect("one answer a batch"))
     }
 
-    /// Makes the calls of one batch a task, all tasks at the same time, at most one a slot.
+    /// Makes the calls of one batch a task, all tasks at the same time, at most one a slot. What does not fit a slot goes in pieces.
     pub fn run_each(&self, work: &mut [(&mut Stopped, &Batch)]) -> Result<Vec<Answers>, TraceeError> {
+        let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
+        if work.iter().all(|(_, batch)| batch.fits(room)) {
+            return self.run_whole(work);
+        }
+        let mut all: Vec<Pieces<'_>> = work.iter().map(|(_, batch)| Pieces::new(batch, room)).collect();
+        loop {
+            let mut pieces = Vec::with_capacity(all.len());
+            for (batch, (task, _)) in all.iter().zip(work.iter()) {
+                pieces.push(batch.next().map_err(|error| too_large(error, task.tid))?);
+            }
+            let some = work.iter_mut().zip(&pieces).filter_map(|((task, _), piece)| Some((&mut **task, &piece.as_ref()?.batch)));
+            let mut some: Vec<(&mut Stopped, &Batch)> = some.collect();
+            if some.is_empty() {
+                return Ok(all.into_iter().map(Pieces::finish).collect());
+            }
+            let mut answers = self.run_whole(&mut some)?.into_iter();
+            for (batch, piece) in all.iter_mut().zip(&pieces) {
+                if let Some((piece, answers)) = piece.as_ref().and_then(|piece| Some((piece, answers.next()?))) {
+                    batch.done(piece, &answers);
+                }
+            }
+        }
+    }
+
+    /// Bytes for the rows and data of one slot.
+    fn room(&self) -> u64 {
+        self.slot_bytes - STACK_BYTES - FRAME_BYTES
+    }
+
+    fn run_whole(&self, work: &mut [(&mut Stopped, &Batch)]) -> Result<Vec<Answers>, TraceeError> {
         assert!(work.len() <= self.n_slots, "{} tasks for {} slots", work.len(), self.n_slots);
         let mut answers: Vec<Answers> = Vec::with_capacity(work.len());
         let mut places = Vec::with_capacity(work.len());
@@ -137,8 +168,7 @@ impl Run {
         let frame = base + STACK_BYTES;
         let data = frame + FRAME_BYTES;
         let data_bytes = (batch.data_bytes() as u64).next_multiple_of(64);
-        let room = (scratch.slot_bytes - STACK_BYTES - FRAME_BYTES).checked_sub(data_bytes).filter(|room| ROW_BYTES as u64 <= *room);
-        let room = room.unwrap_or_else(|| panic!("a batch with {data_bytes} bytes of data does not fit its slot"));
+        let room = scratch.room().saturating_sub(data_bytes);
         let rows = data + data_bytes;
         let signal = quiet_signal(task)?;
         let place = LoopPlace { code: scratch.code, rows, rows_end: rows, frame, pid: task.inner_pid, tid: task.inner_tid, signal };
@@ -240,6 +270,10 @@ fn quiet_signal(task: &Stopped) -> Result<i32, TraceeError> {
     }
     let free = QUIET_SIGNALS.into_iter().find(|signal| pending >> (signal - 1) & 1 == 0);
     Ok(free.unwrap_or(QUIET_SIGNALS[0]))
+}
+
+fn too_large(TooLarge { attempt, bytes }: TooLarge, tid: i32) -> TraceeError {
+    TraceeError::TooLarge { attempt, tid, bytes }
 }
 
 fn number(flags: i32) -> u64 {
