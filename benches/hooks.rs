@@ -6,10 +6,10 @@ use std::fs;
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use reprise::cli::script::Forked;
 use reprise::policy::Policy;
 use reprise::policy::event::{Event, FileEvent, JobEvent};
-use reprise::policy::lua::{LuaPolicy, Options};
+use reprise::script::Forked;
+use reprise::script::{LuaPolicy, Options};
 
 /// Files of a large job.
 const FILES: usize = 10_000;

@@ -9,5 +9,6 @@ pub mod image;
 pub mod policy;
 pub mod proc;
 pub mod resource;
+pub mod script;
 pub mod sys;
 pub mod tracee;

@@ -1,6 +1,6 @@
 //! Hostile hook scripts, each in a process as `cr_checkpoint` starts it: none may hang, crash or reach anything, each gives a message.
 //!
-//! The scripts are in `src/policy/lua/hostile/`. Their first line says what must happen: `-- EVENT: OUTCOME: TEXT`. EVENT is the event to fire, or `load`, or
+//! The scripts are in `src/script/hostile/`. Their first line says what must happen: `-- EVENT: OUTCOME: TEXT`. EVENT is the event to fire, or `load`, or
 //! `keep` (the event `process`, then `cr.state` is kept). OUTCOME is `answer` (the whole answer), `error` (a part of the message) or `killed` (a part of
 //! the message; the process had to be killed). This program has no test harness, because a process with threads is not forked. Arguments choose scripts by a
 //! part of their name.
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reprise::cli::script::Forked;
 use reprise::policy::event::Name;
-use reprise::policy::lua::{Limits, LuaPolicy, Options};
 use reprise::policy::{LogLine, Policy, PolicyError};
+use reprise::script::Forked;
+use reprise::script::{Limits, LuaPolicy, Options};
 use serde_json::{Value, json};
 
 /// What a first line asks for.
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 }
 
 fn scripts() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/policy/lua/hostile");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/script/hostile");
     let entries = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
     let mut scripts: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|extension| extension == "lua")).collect();
     scripts.sort();

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use reprise::cli::hooks::Forked;
 use reprise::cli::report::Streams;
-use reprise::cli::script::Forked;
 use reprise::cli::{exit, hooks};
 
 fn main() -> ExitCode {

@@ -22,7 +22,6 @@ pub mod progress;
 pub mod report;
 pub mod restart;
 pub mod run;
-pub mod script;
 pub mod text;
 pub mod wait;
 pub mod worker;

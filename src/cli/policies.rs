@@ -14,14 +14,14 @@ use super::exit;
 use super::flag::script::Scripting;
 use super::hooks::replay::Recorded;
 use super::low::{CheckpointSaid, RestartSaid};
-use super::script::Forked;
 use crate::error::{At, Class, Failure, Stage, Subject};
 use crate::policy::command::{CommandPolicy, Commands};
-use crate::policy::lua::{Limits, LuaPolicy, Options};
 use crate::policy::rule::{FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, PolicyError, Stack};
+use crate::script::Forked;
+use crate::script::{Limits, LuaPolicy, Options};
 use crate::sys::cli_support::with_clean_mask;
 
 /// The policies of a checkpoint.

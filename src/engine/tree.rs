@@ -256,7 +256,7 @@ fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
         let exe = dir.link("exe").unwrap_or_default();
         std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart" || name == "cr_checkpoint")
     };
-    // The process of a hook script (cli/script.rs): it belongs to the program that it helps.
+    // The process of a hook script (script/fork.rs): it belongs to the program that it helps.
     if stat.comm == "cr_hook_script" && is_ours() {
         return true;
     }

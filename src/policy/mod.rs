@@ -6,7 +6,6 @@
 
 pub mod command;
 pub mod event;
-pub mod lua;
 pub mod pattern;
 pub mod relocate;
 pub mod rule;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Found, Terms, Trouble, load};
 use crate::cli::report::Reporter;
-use crate::policy::lua::Handler;
+use crate::script::Handler;
 
 /// Checks the scripts; the first that cannot be loaded decides the exit code, after all have been told about.
 pub fn run(terms: &Terms<'_>, files: &[&OsStr], reporter: &mut Reporter<'_, '_>) -> Found {

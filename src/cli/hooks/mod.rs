@@ -1,6 +1,6 @@
 //! `cr_hooks COMMAND …`: loads, checks, runs and tests hook scripts without any job.
 //!
-//! Relies on [`crate::policy::lua`] for everything about scripts. Each command is one file; all of them print through [`Reporter`]
+//! Relies on [`crate::script`] for everything about scripts. Each command is one file; all of them print through [`Reporter`]
 //! and say with a [`Trouble`] why they could not do their work.
 
 mod check;
@@ -24,8 +24,9 @@ use super::policies;
 use super::program::Program;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text;
-use crate::policy::lua::{Launcher, LuaPolicy};
 use crate::policy::{LogLine, PolicyError};
+pub use crate::script::Forked;
+use crate::script::{Launcher, LuaPolicy};
 
 /// What was said to `cr_hooks`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::replay::Recorded;
 use crate::cli::report::Streams;
 use crate::policy::event::{Event, ExitEvent};
-use crate::policy::lua::test::Threaded;
 use crate::policy::{Opinion, Verdict};
+use crate::script::test::Threaded;
 
 /// A directory with files; `@` in words and outputs stands for it.
 struct Place(tempfile::TempDir);

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Found;
 use crate::cli::report::Reporter;
-use crate::policy::lua::trial::{self, Case};
+use crate::script::trial::{self, Case};
 
 /// Runs all files; false if a test failed, or a file could not be run to its end or has no tests.
 pub fn run(files: &[&OsStr], as_json: bool, reporter: &mut Reporter<'_, '_>) -> Found {

@@ -16,9 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tracee", &["sys", "proc", "error"]),
     ("resource", &["tracee", "proc", "image", "sys", "error"]),
     ("policy", &["image", "error"]),
+    ("script", &["policy", "image", "sys", "error"]),
     ("engine", &["policy", "resource", "image", "tracee", "proc", "sys", "error"]),
     // cr_info shows what a context file says, without an engine; cr_restart handles signals of its own process.
-    ("cli", &["engine", "policy", "image", "sys", "error"]),
+    ("cli", &["engine", "script", "policy", "image", "sys", "error"]),
     ("bin", &["cli"]),
 ];
 

@@ -19,7 +19,7 @@ use super::{Options, source};
 use crate::policy::event::Name;
 use crate::policy::{LogLine, Verdict, sample};
 
-const LIBRARY: &str = include_str!("../../../lua/test.lua");
+const LIBRARY: &str = include_str!("../../lua/test.lua");
 /// Functions of `cr` that a test can replace, and whether they change the world: those are errors unless they are replaced.
 const STUBBED: [(&str, bool); 9] = [
     ("env", false),

@@ -17,7 +17,7 @@ use nix::sys::signal::SigSet;
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{Pid, getpid, getppid, setpgid};
 
-use crate::policy::lua::{Launched, Launcher, Options, Running, serve};
+use super::{Launched, Launcher, Options, Running, serve};
 use crate::sys::cli_support::{die_with_parent, exit_at_once, fork_single_threaded, keep_only, kill_by, pidfd};
 
 /// The name by which checkpoints know it and leave it out.

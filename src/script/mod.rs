@@ -2,13 +2,14 @@
 //!
 //! The Lua state lives in a process of its own ([`serve`]), started before any process of the job is touched. [`LuaPolicy`] is the engine's side: it
 //! evaluates filters, asks the script's process about events that match, and ends that process when it does not answer in time. So a script
-//! that loops inside a C function, exhausts memory or crashes the state never holds up the job. Starting and ending the process is left to a
-//! [`Launcher`] of the caller, because policies make no processes.
+//! that loops inside a C function, exhausts memory or crashes the state never holds up the job. The process is
+//! made by a [`Launcher`]: [`Forked`] in the programs, a thread in tests.
 
 mod client;
 mod effect;
 mod exec;
 mod filter;
+mod fork;
 mod host;
 mod meter;
 mod native;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use client::{Handler, Launched, Launcher, LuaPolicy, Running};
+pub use fork::Forked;
 pub use serve::serve;
 
 /// What to load, and what it may cost.

@@ -19,7 +19,7 @@ use super::view::Views;
 use super::wire::{Answer, HandlerRow, Outcome};
 use crate::policy::event::Name;
 
-const SANDBOX: &str = include_str!("../../../lua/sandbox.lua");
+const SANDBOX: &str = include_str!("../../lua/sandbox.lua");
 
 /// Lua needs this much before any script runs, bytes.
 const SMALLEST_STATE: usize = 1 << 20;
