@@ -68,7 +68,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
         if self.general.json {
             return self.success(report, "", messages);
         }
-        self.messages(messages);
+        self.messages(messages, Level::Warning);
         self.print(text::decision_table(decisions).trim_end());
     }
 
@@ -109,7 +109,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
             return self.print(&object.to_string());
         }
         if self.kmsg != Kmsg::None {
-            self.messages(messages);
+            self.messages(messages, Level::Warning);
         }
         self.complain(&text::failure(attempt, failure));
     }
@@ -120,9 +120,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
             let object = self.with_log(success_object(report, messages));
             return self.print(&object.to_string());
         }
-        if self.kmsg == Kmsg::Warning {
-            self.messages(messages);
-        }
+        self.messages(messages, if self.kmsg == Kmsg::Warning { Level::Warning } else { Level::Lost });
         self.verbose(summary);
     }
 
@@ -138,8 +136,9 @@ impl<'a, 'b> Reporter<'a, 'b> {
         object
     }
 
-    fn messages(&mut self, messages: &[Message]) {
-        for message in messages {
+    /// Messages of at least this level.
+    fn messages(&mut self, messages: &[Message], least: Level) {
+        for message in messages.iter().filter(|message| least <= message.level) {
             self.complain(&text::message(message));
         }
     }
@@ -188,7 +187,7 @@ fn failure_object(failure: &Failure, status: u8, messages: &[Message]) -> Value 
 fn message_objects(messages: &[Message]) -> Value {
     let object = |message: &Message| {
         json!({
-            "level": match message.level { Level::Warning => "warning", Level::Error => "error" },
+            "level": match message.level { Level::Warning => "warning", Level::Lost => "lost", Level::Error => "error" },
             "pid": message.subject.pid,
             "fd": message.subject.fd,
             "path": message.subject.path.as_ref().map(|path| path.display().to_string()),
@@ -246,6 +245,21 @@ mod test {
             let (_, err) = output(General::default(), kmsg, |say| say.success(&report, "", &messages()));
             assert_eq!(!err.is_empty(), on_success, "{kmsg:?}: {err}");
         }
+    }
+
+    #[test]
+    fn what_a_job_loses_is_said_whatever_is_said_about_messages() {
+        let report = RestartReport::default();
+        let lost = Message { level: Level::Lost, subject: Subject::pid(9), text: "comes back without its keyring".into() };
+        let all = [messages().remove(0), lost];
+        for kmsg in [Kmsg::None, Kmsg::Error] {
+            let (_, err) = output(General::default(), kmsg, |say| say.success(&report, "", &all));
+            assert_eq!(err, "- process 9: comes back without its keyring\n", "{kmsg:?}");
+        }
+        let (_, err) = output(General { quiet: true, ..General::default() }, Kmsg::Warning, |say| say.success(&report, "", &all));
+        assert_eq!(err, "");
+        let (out, _) = output(General { json: true, ..General::default() }, Kmsg::None, |say| say.success(&report, "", &all));
+        assert!(out.contains(r#""level":"lost""#), "{out}");
     }
 
     #[test]

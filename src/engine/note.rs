@@ -17,16 +17,25 @@ pub struct Notes {
 impl Notes {
     /// Something the user should know although the request goes on.
     pub fn warn(&mut self, subject: Subject, text: impl Into<String>) {
-        let message = Message { level: Level::Warning, subject, text: text.into() };
+        self.say(Level::Warning, subject, text.into());
+    }
+
+    /// Something that the job loses although the request goes on.
+    pub fn lose(&mut self, subject: Subject, text: impl Into<String>) {
+        self.say(Level::Lost, subject, text.into());
+    }
+
+    fn say(&mut self, level: Level, subject: Subject, text: String) {
+        let message = Message { level, subject, text };
         // The same fact about the same thing is said once, however many threads it holds for.
         if self.said.insert(message.clone()) {
             self.messages.push(message);
         }
     }
 
-    /// Warnings of a kind about one subject.
-    pub fn warn_all(&mut self, subject: &Subject, texts: Vec<String>) {
-        texts.into_iter().for_each(|text| self.warn(subject.clone(), text));
+    /// What kinds say about one subject: only ever what it loses.
+    pub fn lose_all(&mut self, subject: &Subject, texts: Vec<String>) {
+        texts.into_iter().for_each(|text| self.lose(subject.clone(), text));
     }
 
     /// Takes the messages out.

@@ -12,6 +12,8 @@ use crate::image::Decision;
 pub enum Level {
     /// Something the job may notice; shown on success with `--kmsg-warning`.
     Warning,
+    /// The job does not come back with everything that it had; shown unless everything is silenced with `--quiet`.
+    Lost,
     /// Part of a failure.
     Error,
 }

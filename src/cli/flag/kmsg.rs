@@ -22,7 +22,7 @@ fn report<S: AsMut<Kmsg>>(said: &mut S, level: Kmsg) -> super::Outcome {
 /// `--kmsg-none`, `--kmsg-error`, `--kmsg-warning`.
 pub fn flags<S: AsMut<Kmsg>>() -> Vec<Flag<S>> {
     let flags = [
-        Flag::switch("kmsg-none", |said: &mut S| report(said, Kmsg::None)).help("Never"),
+        Flag::switch("kmsg-none", |said: &mut S| report(said, Kmsg::None)).help("Never; what a job loses is said all the same"),
         Flag::switch("kmsg-error", |said: &mut S| report(said, Kmsg::Error)).help("When the request fails (default)"),
         Flag::switch("kmsg-warning", |said: &mut S| report(said, Kmsg::Warning)).help("Always: on success they are warnings"),
     ];

@@ -79,7 +79,7 @@ impl Binder<'_> {
         let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
         if let Some(Err(errno)) = exe.map(|row| answers.value(row)) {
             let reason = if errno == Errno::EPERM { "setting it needs CAP_CHECKPOINT_RESTORE" } else { errno.desc() };
-            self.notes.warn(Subject::pid(saved.pid), format!("/proc/PID/exe shows the restarter: {reason}"));
+            self.notes.lose(Subject::pid(saved.pid), format!("/proc/PID/exe shows the restarter: {reason}"));
         }
         Ok(())
     }
@@ -193,7 +193,7 @@ impl Binder<'_> {
             }
         }
         let warnings = cx.warnings;
-        self.notes.warn_all(&Subject::pid(saved.pid), warnings);
+        self.notes.lose_all(&Subject::pid(saved.pid), warnings);
         Ok(())
     }
 
@@ -213,7 +213,7 @@ impl Binder<'_> {
         let mut cx = Bind { snapshot: self.snapshot, pid, tid, id: &id, path: &path, same_ids, warnings: Vec::new() };
         let result = act(&mut cx);
         let warnings = cx.warnings;
-        self.notes.warn_all(&Subject::pid(pid), warnings);
+        self.notes.lose_all(&Subject::pid(pid), warnings);
         result
     }
 

@@ -65,7 +65,7 @@ pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut N
         let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let about = Subject::path(&object.path);
         let settled = file_kind(&object.record).and_then(|kind| kind.settle((id, object), built, &mut cx));
-        notes.warn_all(&about, cx.warnings);
+        notes.lose_all(&about, cx.warnings);
         settled.at(Stage::Build).map_err(|failure| failure.about(about))?;
     }
     Ok(())
@@ -102,7 +102,7 @@ pub fn commit(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut N
         let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let about = Subject::path(&object.path);
         let committed = file_kind(&object.record).and_then(|kind| kind.commit((id, object), built, &mut cx));
-        notes.warn_all(&about, cx.warnings);
+        notes.lose_all(&about, cx.warnings);
         match committed.at(Stage::Release) {
             Ok(committed) => commits.0.extend(committed.replaced),
             Err(failure) => {
@@ -121,7 +121,7 @@ fn make(snapshot: &Snapshot, plan: &Plan, (id, object): (ObjectId, &Object), not
     let path = |saved: &Path| plan.path(saved);
     let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
     let built = file_kind(&object.record)?.build((id, object), &mut cx);
-    notes.warn_all(&Subject::path(&object.path), cx.warnings);
+    notes.lose_all(&Subject::path(&object.path), cx.warnings);
     built
 }
 
@@ -132,7 +132,7 @@ impl Objects {
         let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
         let kind = file_kind(&object.record)?;
         let opened = kind.open(object, &self.built[description.object as usize], description, &mut cx);
-        notes.warn_all(&Subject::path(&object.path), cx.warnings);
+        notes.lose_all(&Subject::path(&object.path), cx.warnings);
         let opened = opened?;
         if let Opened::New(fd) = &opened {
             file::open::dress(fd.as_fd(), description, kind.seeks())?;

@@ -195,7 +195,7 @@ fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, uses: &[Uses], no
     for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind != shared::TAG.kind) {
         let checked = file_kind(&object.record).and_then(|kind| kind.plan((id, object), &mut cx));
         complaints.extend(checked.err());
-        notes.warn_all(&Subject::path(&object.path), std::mem::take(&mut cx.warnings));
+        notes.lose_all(&Subject::path(&object.path), std::mem::take(&mut cx.warnings));
     }
     for process in &snapshot.processes {
         let records = process.records.iter().chain(process.threads.iter().flat_map(|thread| &thread.records));
@@ -203,7 +203,7 @@ fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, uses: &[Uses], no
             let checked = task_kind(record).and_then(|kind| kind.plan(record, &mut cx));
             complaints.extend(checked.err().filter(|new| !complaints.iter().any(|have| have.to_string() == new.to_string())));
         }
-        notes.warn_all(&Subject::pid(process.pid), std::mem::take(&mut cx.warnings));
+        notes.lose_all(&Subject::pid(process.pid), std::mem::take(&mut cx.warnings));
     }
     match complaints.len() {
         0 => Ok(()),

@@ -133,7 +133,7 @@ pub fn capture(
     let subject = subject(probes[0]);
     let mut cx = Capture { choice, ..Capture::default() };
     let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
-    findings.notes.warn_all(&subject, cx.warnings);
+    findings.notes.lose_all(&subject, cx.warnings);
     let id = ObjectId::try_from(findings.snapshot.objects.len()).unwrap_or(ObjectId::MAX);
     let mut object = Object { record, path: probes[0].link.to_owned(), content_bytes: 0 };
     if let Some((file, bytes)) = cx.contents {
