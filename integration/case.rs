@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::site::Site;
 use crate::verdict::Verdict;
-use crate::{chaos, commands, decisions, journeys, namespace, ready_made, real, scripts, terminals};
+use crate::{chaos, commands, decisions, journeys, namespace, ready_made, real, scripts, stops, terminals};
 
 /// How long a case may take unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,6 +54,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(ready_made::cases());
     cases.extend(namespace::cases());
     cases.extend(terminals::cases());
+    cases.extend(stops::cases());
     cases.extend(chaos::cases());
     cases
 }

@@ -22,6 +22,7 @@ mod runner;
 mod sandbox;
 mod scripts;
 mod site;
+mod stops;
 mod table;
 mod terminals;
 mod tools;

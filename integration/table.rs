@@ -156,6 +156,9 @@ impl Row {
 const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
 const EXE_MOVES: &[(Journey, &str)] =
     &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
+/// Why a program that sends signals to threads by their ids does not make these journeys.
+const SENDS_BY_ID: &[(Journey, &str)] =
+    &[(NewPids, "it sends signals to ids that are new"), (Unprivileged, "it sends signals to ids that are new")];
 /// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
 const UNSEEN: &[(Journey, &str)] = &[
     (Restart, LOST_UNDO),
@@ -306,6 +309,7 @@ pub const ROWS: &[Row] = &[
     row("seccomp").refused_to_nobody("CAP_SYS_ADMIN"),
     row("seccomp_filter").refused_to_nobody("CAP_SYS_ADMIN"),
     row("seccomp_kill").refused_to_nobody("CAP_SYS_ADMIN"),
+    row("seccomp_sleep").refused_to_nobody("CAP_SYS_ADMIN"),
     row("seccomp_strict").refused_to_nobody("CAP_SYS_ADMIN"),
     row("seccomp_thread").refused_to_nobody("CAP_SYS_ADMIN"),
     row("securebits"),
@@ -319,6 +323,7 @@ pub const ROWS: &[Row] = &[
     row("shared_anonymous"),
     row("shared_file"),
     row("shared_memory").refused("System V shared memory"),
+    row("signal_stream").restless().not(SENDS_BY_ID),
     row("signalfd"),
     row("sigtimedwait"),
     row("sleep"),

@@ -164,6 +164,47 @@ pub fn wait_all(pid: pid_t) -> Result<(pid_t, i32), Errno> {
     }
 }
 
+/// What has happened to a tracee or child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It has stopped: the signal and the event (`PTRACE_EVENT_*`, 0 for a signal or a system call).
+    Stopped {
+        /// The signal of the stop.
+        signal: i32,
+        /// The event of the stop.
+        event: i32,
+    },
+    /// It has ended, and waits to be reaped.
+    Ended,
+}
+
+/// `waitid(2)` with `WSTOPPED | WEXITED | __WALL | WNOWAIT` — look at the stop or the end of a task and leave it where it is. A wait that
+/// takes the stop makes the kernel forget the signal that the task stopped for, which is then lost if the tracer dies before it
+/// continues the task. `None`, when not `blocking`: nothing has happened yet. ECHILD: neither a child nor a tracee of ours.
+pub fn look(tid: pid_t, blocking: bool) -> Result<Option<Change>, Errno> {
+    let options = libc::WSTOPPED | libc::WEXITED | libc::__WALL | libc::WNOWAIT | if blocking { 0 } else { libc::WNOHANG };
+    let id = libc::id_t::try_from(tid).map_err(|_| Errno::EINVAL)?;
+    loop {
+        // SAFETY: all zeros is a valid siginfo_t.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: the kernel writes one siginfo_t to the live local.
+        match check(c_long::from(unsafe { libc::waitid(libc::P_PID, id, &mut info, options) })) {
+            Err(Errno::EINTR) => continue,
+            Err(errno) => return Err(errno),
+            Ok(_) => {}
+        }
+        // SAFETY: waitid(2) has filled in the fields of SIGCHLD, or left zeros.
+        let pid = unsafe { info.si_pid() };
+        // SAFETY: likewise.
+        let status = unsafe { info.si_status() };
+        return Ok(match info.si_code {
+            _ if pid == 0 => None,
+            libc::CLD_TRAPPED | libc::CLD_STOPPED => Some(Change::Stopped { signal: status & 0xff, event: status >> 8 }),
+            _ => Some(Change::Ended),
+        });
+    }
+}
+
 /// `waitpid(2)` with `__WALL | WNOHANG` — like [`wait_all`], but returns `None` when nothing has happened yet.
 pub fn poll_wait(pid: pid_t) -> Result<Option<(pid_t, i32)>, Errno> {
     let mut status = 0;

@@ -138,6 +138,13 @@ pub fn interrupted_call(registers: &user_regs_struct) -> Option<i64> {
     (0 <= number && restarts).then_some(number)
 }
 
+/// Registers with which the kernel makes an interrupted call again where it would make restart_syscall(2) otherwise; `None` where it would
+/// not. A relative time limit starts again from the whole.
+pub fn repeating(own: &user_regs_struct) -> Option<user_regs_struct> {
+    let by_restart_call = interrupted_call(own).is_some() && own.rax.cast_signed() == ERESTART_RESTARTBLOCK;
+    by_restart_call.then_some(user_regs_struct { rax: ERESTARTNOINTR.cast_unsigned(), ..*own })
+}
+
 /// Registers that make an interrupted system call again instead of relying on the kernel, which has no memory of it in a
 /// restored task. Relative sleeps whose remaining time the kernel wrote over their request (as libc's `sleep` asks it to) go on
 /// with what remained; other calls with a relative time limit wait for the whole of it again.

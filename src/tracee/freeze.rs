@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::task::{Ending, Stopped};
+use super::task::{Ending, Stopped, bury};
 use super::{TraceeError, memory};
+use crate::sys::process::Change;
 use crate::sys::{Errno, process, ptrace};
 
 /// When a checkpoint must be given up; `None` never.
@@ -232,13 +233,13 @@ impl Status {
     }
 }
 
-/// Waits until a seized task has stopped; signals that were on their way are made pending again.
+/// Waits until a seized task has stopped. A signal that it is about to take is passed on to it: the request to stop stays, and the
+/// task stops again as soon as the kernel has delivered the signal, at the first instruction of its handler.
 fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, TraceeError> {
     let begun = Instant::now();
     let mut pause = Duration::from_micros(20);
-    let mut mask_before_requeue = None;
     loop {
-        match process::poll_wait(tid) {
+        match process::look(tid, false) {
             Err(_) => return Err(TraceeError::Gone { tid }),
             Ok(None) => {
                 deadline.check()?;
@@ -246,38 +247,25 @@ fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, Trace
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(5));
             }
-            Ok(Some((_, status))) if !libc::WIFSTOPPED(status) => return Err(TraceeError::Gone { tid }),
-            Ok(Some((_, status))) if status >> 16 == ptrace::EVENT_STOP => {
-                if let Some(mask) = mask_before_requeue {
-                    ptrace::set_signal_mask(tid, mask).map_err(|e| TraceeError::request("set the signal mask", tid, e))?;
-                }
-                let signal = libc::WSTOPSIG(status);
+            Ok(Some(Change::Ended)) => return Err(bury(tid)),
+            Ok(Some(Change::Stopped { signal, event: ptrace::EVENT_STOP })) => {
                 let mut stopped = Stopped::new(pid, tid, Ending::Release)?;
                 stopped.group_stop = (signal != libc::SIGTRAP).then_some(signal);
-                if let Some((inner_pid, inner_tid)) = Status::of(tid).and_then(|status| status.inner) {
+                let Some(status) = Status::of(tid) else { return Err(TraceeError::Gone { tid }) };
+                if status.seccomp {
+                    stopped.avoid_restart_call()?;
+                }
+                if let Some((inner_pid, inner_tid)) = status.inner {
                     (stopped.inner_pid, stopped.inner_tid) = (inner_pid, inner_tid);
                 }
                 return Ok(stopped);
             }
-            Ok(Some((_, status))) => {
-                let mask = requeue(tid, libc::WSTOPSIG(status))?;
-                mask_before_requeue = mask_before_requeue.or(mask);
+            Ok(Some(Change::Stopped { signal, event })) => {
+                let signal = if event == 0 { signal } else { 0 };
+                ptrace::cont(tid, signal).map_err(|e| TraceeError::request("pass on a signal", tid, e))?;
             }
         }
     }
-}
-
-/// A task about to take a signal: block the signal, so that the kernel makes it pending again, and let it run into its stop.
-/// SIGSTOP cannot be blocked: it stops the process, as it was meant to.
-fn requeue(tid: i32, signal: i32) -> Result<Option<u64>, TraceeError> {
-    if signal == libc::SIGSTOP {
-        ptrace::cont(tid, signal).map_err(|e| TraceeError::request("continue", tid, e))?;
-        return Ok(None);
-    }
-    let mask = ptrace::signal_mask(tid).map_err(|e| TraceeError::request("read the signal mask", tid, e))?;
-    ptrace::set_signal_mask(tid, u64::MAX).map_err(|e| TraceeError::request("block the signals", tid, e))?;
-    ptrace::cont(tid, signal).map_err(|e| TraceeError::request("continue", tid, e))?;
-    Ok(Some(mask))
 }
 
 /// Fails when a task cannot stop: it waits in vfork for a child that we have stopped, or sleeps uninterruptibly for long.

@@ -7,6 +7,7 @@
 use libc::user_regs_struct;
 
 use super::{TraceeError, arch};
+use crate::sys::process::Change;
 use crate::sys::ptrace::SyscallUserDispatch;
 use crate::sys::{Errno, process, ptrace};
 
@@ -74,6 +75,15 @@ impl Stopped {
     /// Its own general registers.
     pub fn registers(&self) -> &user_regs_struct {
         &self.registers
+    }
+
+    /// Where the kernel would go on with an interrupted call by restart_syscall(2), makes it repeat the call itself: filters of the task may
+    /// kill it for a call that it never makes.
+    pub(super) fn avoid_restart_call(&mut self) -> Result<(), TraceeError> {
+        let Some(registers) = arch::repeating(&self.registers) else { return Ok(()) };
+        ptrace::set_registers(self.tid, &registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
+        self.registers = registers;
+        Ok(())
     }
 
     /// Its own blocked signals, bit `n - 1` for signal `n`.
@@ -176,17 +186,22 @@ impl Stopped {
         Ok(())
     }
 
-    /// Waits until the task stops again; returns the signal and the event of the stop.
+    /// Waits until the task stops again; returns the signal and the event of the stop, which the kernel keeps until the task goes on.
     pub(super) fn wait(&self) -> Result<(i32, i32), TraceeError> {
-        let (_, status) = process::wait_all(self.tid).map_err(|e| match e {
-            Errno::ECHILD => TraceeError::Gone { tid: self.tid },
-            errno => TraceeError::request("wait for a stop", self.tid, errno),
-        })?;
-        if !libc::WIFSTOPPED(status) {
-            return Err(TraceeError::Gone { tid: self.tid });
+        match process::look(self.tid, true) {
+            Ok(Some(Change::Stopped { signal, event })) => Ok((signal, event)),
+            Ok(Some(Change::Ended) | None) => Err(bury(self.tid)),
+            Err(Errno::ECHILD) => Err(TraceeError::Gone { tid: self.tid }),
+            Err(errno) => Err(TraceeError::request("wait for a stop", self.tid, errno)),
         }
-        Ok((libc::WSTOPSIG(status), status >> 16))
     }
+}
+
+/// Takes note of the end of a task: until its tracer has, nobody else sees it.
+pub(super) fn bury(tid: i32) -> TraceeError {
+    // It may be somebody else's by now; both ways it is gone.
+    let _status = process::poll_wait(tid);
+    TraceeError::Gone { tid }
 }
 
 impl Drop for Stopped {
