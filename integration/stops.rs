@@ -2,13 +2,21 @@
 //!
 //! Relies on programs that check themselves all the time. What happens when a tool is killed meanwhile is for `chaos`.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::{Signal, kill};
+
 use crate::case::{Case, Scene};
+use crate::children::{End, wait_until};
+use crate::job::Job;
+use crate::observe;
 use crate::site::Site;
-use crate::verdict::Verdict;
+use crate::verdict::{Attempt, Verdict, ensure, skipped};
 
 /// Every scene.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("signals-in-order", signals_in_order)];
+    let scenes: &[(&str, Scene)] = &[("signals-in-order", signals_in_order), ("two-at-once", two_at_once), ("frozen-group", frozen_group)];
     scenes.iter().map(|(journey, scene)| Case::new("stops", journey, *scene).patient(300)).collect()
 }
 
@@ -25,4 +33,74 @@ fn signals_in_order(site: &Site) -> Verdict {
         site.try_checkpoint(&[], &site.context("job.ctx"), job.pid)?.succeeded()?;
     }
     site.runs_on(&job)
+}
+
+/// A checkpoint of a job that another one holds says so, and does not speak of debuggers.
+fn two_at_once(site: &Site) -> Verdict {
+    let job = site.start(site.command(site.program("process")))?;
+    site.wait_ready(&job)?;
+    let reader = "{ while [ ! -e enough ]; do sleep 0.05; done; cat >whole; }";
+    let line = format!("{} -F 1 {} | {reader}", site.tool("cr_checkpoint").display(), job.pid);
+    let (first, _) = site.launch(site.command("sh").args(["-c", &line]))?;
+    let held = || !observe::is_untraced(job.pid);
+    ensure(wait_until(site.patience, held), || "the first checkpoint did not begin".to_owned())?;
+    for flags in [&[][..], &["--ptraced-skip"], &["--ptraced-allow"]] {
+        refused_as_busy(site, &job, flags, "under way")?;
+    }
+    fs::write(site.dir.join("enough"), "").attempt("tell the reader")?;
+    site.children.wait(first, site.patience)?;
+    site.runs_on(&job)
+}
+
+/// The refusal is temporary (EBUSY), says what we want, and no context file appears.
+fn refused_as_busy(site: &Site, job: &Job, flags: &[&str], wanted: &str) -> Verdict {
+    let ran = site.try_checkpoint(flags, &site.context("job.ctx"), job.pid)?;
+    if ran.end != End::Code(16) || !ran.stderr.contains(wanted) || site.context("job.ctx").exists() {
+        return Err(ran.as_failure("should have been refused as busy"));
+    }
+    Ok(())
+}
+
+/// A job that a batch system has suspended by the freezer of version 1 is refused at once, also where the request to the kernel would
+/// wait for the thaw; thawed it runs on.
+fn frozen_group(site: &Site) -> Verdict {
+    let freezer = Path::new("/sys/fs/cgroup/freezer");
+    let name = format!("reprise-test-{}", std::process::id());
+    let group = Group(freezer.join(site.dir.file_name().unwrap_or_default()).with_extension(name));
+    if !freezer.join("tasks").exists() || fs::create_dir(&group.0).is_err() {
+        return Err(skipped("needs the freezer of version 1, and the right to make a group"));
+    }
+    let job = site.start(site.command(site.program("thread")))?;
+    site.wait_ready(&job)?;
+    let thawed_in = format!("{}", group.0.display());
+    group.write("cgroup.procs", &job.pid.to_string())?;
+    for stopped in [false, true] {
+        if stopped {
+            kill(job.pid, Signal::SIGSTOP).attempt("stop the job")?;
+            ensure(wait_until(site.patience, || observe::is_stopped(job.pid)), || "the job did not stop".to_owned())?;
+        }
+        group.write("freezer.state", "FROZEN")?;
+        refused_as_busy(site, &job, &[], &thawed_in)?;
+        group.write("freezer.state", "THAWED")?;
+    }
+    kill(job.pid, Signal::SIGCONT).attempt("continue the job")?;
+    site.checkpoint(&[], &site.context("job.ctx"), job.pid)?;
+    site.runs_on(&job)
+}
+
+/// A group of the freezer; dropping it thaws and removes it.
+struct Group(PathBuf);
+
+impl Group {
+    fn write(&self, file: &str, text: &str) -> Verdict {
+        fs::write(self.0.join(file), text).attempt(format_args!("write {text} to {file}"))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Its members have ended, or are killed with the sandbox; an empty directory that stays harms nobody.
+        let _ = fs::write(self.0.join("freezer.state"), "THAWED");
+        let _ = fs::remove_dir(&self.0);
+    }
 }

@@ -8,7 +8,7 @@ use super::request::{CheckpointRequest, TraceRule};
 use crate::error::{Class, Classified, Subject};
 use crate::image::Scope;
 use crate::proc::{ProcDir, ProcError, Stat, all_pids};
-use crate::tracee::TraceeError;
+use crate::tracee::{TraceeError, freeze};
 
 /// Why a job could not be selected or stopped.
 #[derive(Debug, thiserror::Error)]
@@ -198,6 +198,10 @@ impl<'a> Selection<'a> {
             // A cheap look first: only stopped tracees and their tracers matter, and few processes are either.
             let Some(tracer) = tracer_of(pid, stat).filter(|tracer| *tracer != own) else { continue };
             if members.contains(&pid) {
+                // Not a debugger: to leave the process out would save half of a job.
+                if freeze::is_ours(tracer) {
+                    return Err(TraceeError::Busy { pid, tracer }.into());
+                }
                 match self.request.ptraced {
                     TraceRule::Error => return Err(SelectError::Ptraced { pid, tracer }),
                     TraceRule::Skip => self.leave_out(pid, census, members),

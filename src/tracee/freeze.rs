@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::task::{Ending, Stopped, bury};
-use super::{TraceeError, memory};
+use super::{TraceeError, freezer, memory};
 use crate::sys::process::Change;
 use crate::sys::{Errno, process, ptrace};
 
@@ -192,6 +192,12 @@ fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
     if status.dead {
         return Ok(Seized::Dead);
     }
+    // Where a frozen task is stopped by a signal as well, the request itself would wait for the thaw.
+    if !status.running
+        && let Some(group) = freezer::frozen_group(tid)
+    {
+        return Err(TraceeError::Frozen { pid, group });
+    }
     let options = ptrace::O_TRACESYSGOOD | if status.seccomp { ptrace::O_SUSPEND_SECCOMP } else { 0 };
     match ptrace::seize(tid, options).and_then(|()| ptrace::interrupt(tid)) {
         Ok(()) => Ok(Seized::Yes),
@@ -203,14 +209,26 @@ fn seize(pid: i32, tid: i32) -> Result<Seized, TraceeError> {
         Err(Errno::EPERM) if status.seccomp && status.tracer == 0 && std::fs::File::open(format!("/proc/{tid}/mem")).is_ok() => {
             Err(TraceeError::Filtered { pid })
         }
-        Err(Errno::EPERM) => Err(TraceeError::Denied { pid, tracer: status.tracer }),
+        // Whoever holds it may have come since the first look.
+        Err(Errno::EPERM) => match Status::of(tid).map_or(status.tracer, |status| status.tracer) {
+            tracer if is_ours(tracer) => Err(TraceeError::Busy { pid, tracer }),
+            tracer => Err(TraceeError::Denied { pid, tracer }),
+        },
         Err(errno) => Err(TraceeError::request("stop", tid, errno)),
     }
+}
+
+/// Whether a tracer is one of our own programs, and not a debugger: by its name, which anybody can read.
+pub fn is_ours(tracer: i32) -> bool {
+    let name = std::fs::read(format!("/proc/{tracer}/comm")).unwrap_or_default();
+    matches!(name.trim_ascii(), b"cr_checkpoint" | b"cr_restart")
 }
 
 /// The lines of `/proc/TID/status` that matter before a task is stopped.
 struct Status {
     dead: bool,
+    /// Running or in interruptible sleep, and so not frozen.
+    running: bool,
     sleeping: bool,
     tracer: i32,
     seccomp: bool,
@@ -225,6 +243,7 @@ impl Status {
         let state = line("State:")?;
         Some(Status {
             dead: state.starts_with(['Z', 'X']),
+            running: state.starts_with(['R', 'S']),
             sleeping: state.starts_with('D'),
             tracer: line("TracerPid:").and_then(|value| value.parse().ok()).unwrap_or(0),
             seccomp: line("Seccomp:").is_some_and(|value| value != "0"),
@@ -276,6 +295,9 @@ fn check_stoppable(pid: i32, tid: i32, waited: Duration) -> Result<(), TraceeErr
     let Some(status) = Status::of(tid) else { return Err(TraceeError::Gone { tid }) };
     if status.dead {
         return Err(TraceeError::Gone { tid });
+    }
+    if let Some(group) = freezer::frozen_group(tid) {
+        return Err(TraceeError::Frozen { pid, group });
     }
     if status.sleeping && in_vfork(tid) {
         return Err(TraceeError::Vfork { pid });

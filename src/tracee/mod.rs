@@ -6,6 +6,7 @@
 pub mod arch;
 pub mod batch;
 pub mod freeze;
+mod freezer;
 mod gadget;
 pub mod memory;
 pub mod scratch;
@@ -50,6 +51,12 @@ pub enum TraceeError {
     /// The processor state is one this engine does not know.
     #[error("task {tid} runs 32-bit code, which is not supported")]
     Compat { tid: i32 },
+    /// A checkpoint or restart of ours holds it.
+    #[error("another checkpoint or restart of process {pid} is under way: process {tracer} holds it")]
+    Busy { pid: i32, tracer: i32 },
+    /// Its group of the freezer is frozen: it cannot stop for us.
+    #[error("process {pid} is frozen with its control group {}", group.display())]
+    Frozen { pid: i32, group: std::path::PathBuf },
     /// A thread waits in `vfork(2)` and cannot be stopped.
     #[error("process {pid} waits in vfork for a child that has not called exec yet")]
     Vfork { pid: i32 },
@@ -78,6 +85,8 @@ impl Classified for TraceeError {
     fn class(&self) -> Class {
         match self {
             TraceeError::Gone { .. }
+            | TraceeError::Busy { .. }
+            | TraceeError::Frozen { .. }
             | TraceeError::Vfork { .. }
             | TraceeError::Forking
             | TraceeError::Unstoppable { .. }
@@ -100,7 +109,11 @@ impl Classified for TraceeError {
             TraceeError::Crashed { .. } => Some(libc::EFAULT),
             TraceeError::TooLarge { .. } => Some(libc::E2BIG),
             TraceeError::Compat { .. } => Some(2359),
-            TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some(libc::EBUSY),
+            TraceeError::Busy { .. }
+            | TraceeError::Frozen { .. }
+            | TraceeError::Vfork { .. }
+            | TraceeError::Forking
+            | TraceeError::Unstoppable { .. } => Some(libc::EBUSY),
             TraceeError::TimeOver => Some(libc::ETIME),
         }
     }
@@ -115,7 +128,11 @@ impl Classified for TraceeError {
             | TraceeError::Memory { tid, .. }
             | TraceeError::Unstoppable { tid }
             | TraceeError::Compat { tid } => Subject::pid(*tid),
-            TraceeError::Denied { pid, .. } | TraceeError::Filtered { pid } | TraceeError::Vfork { pid } => Subject::pid(*pid),
+            TraceeError::Denied { pid, .. }
+            | TraceeError::Filtered { pid }
+            | TraceeError::Busy { pid, .. }
+            | TraceeError::Frozen { pid, .. }
+            | TraceeError::Vfork { pid } => Subject::pid(*pid),
             TraceeError::Forking | TraceeError::TimeOver => Subject::default(),
         }
     }
@@ -128,6 +145,10 @@ impl Classified for TraceeError {
             TraceeError::Denied { .. } => Some("end the debugger, or use --ptraced-skip".into()),
             TraceeError::Filtered { .. } => {
                 Some("make the checkpoint as root, with CAP_SYS_ADMIN, and outside of any container that has filters itself".into())
+            }
+            TraceeError::Busy { .. } => Some("try again when it has ended".into()),
+            TraceeError::Frozen { group, .. } => {
+                Some(format!("resume the job in its batch system, or write THAWED to {}/freezer.state, and try again", group.display()))
             }
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
