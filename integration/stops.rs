@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::case::{Case, Scene};
 use crate::children::{End, wait_until};
@@ -16,7 +17,13 @@ use crate::verdict::{Attempt, Verdict, ensure, skipped};
 
 /// Every scene.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("signals-in-order", signals_in_order), ("two-at-once", two_at_once), ("frozen-group", frozen_group)];
+    let scenes: &[(&str, Scene)] = &[
+        ("signals-in-order", signals_in_order),
+        ("two-at-once", two_at_once),
+        ("frozen-group", frozen_group),
+        ("end-at-release", end_at_release),
+        ("signal-at-release", signal_at_release),
+    ];
     scenes.iter().map(|(journey, scene)| Case::new("stops", journey, *scene).patient(300)).collect()
 }
 
@@ -103,4 +110,70 @@ impl Drop for Group {
         let _ = fs::write(self.0.join("freezer.state"), "THAWED");
         let _ = fs::remove_dir(&self.0);
     }
+}
+
+/// Jobs whose threads end their process the moment they run: `cr_restart` ends as the job does, and parents in the job see their child's end.
+fn end_at_release(site: &Site) -> Verdict {
+    for (threads, child) in [("3", false), ("50", false), ("400", false), ("3", true), ("50", true), ("400", true)] {
+        let (context, wanted) = (threads_saved(site, threads, child)?, if child { 0 } else { 42 });
+        for _ in 0..3 {
+            let ran = site.run(site.command(site.tool("cr_restart")).arg(&context))?;
+            if ran.end != End::Code(wanted) {
+                return Err(ran.as_failure(&format!("{threads} threads, child {child}")));
+            }
+            site.gone()?;
+        }
+    }
+    Ok(())
+}
+
+/// A context file of `exit_threads`, which ends as soon as it is restarted.
+fn threads_saved(site: &Site, threads: &str, child: bool) -> Verdict<PathBuf> {
+    if !site.namespaced {
+        return Err(skipped("needs a pid namespace of its own, where its pids are free"));
+    }
+    let context = site.context("job.ctx");
+    for name in ["go", "out"] {
+        // Left by the job before.
+        let _ = fs::remove_file(site.work().join(name));
+    }
+    let mut command = site.command(site.program("exit_threads"));
+    command.arg(threads).args(child.then_some("child"));
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    site.checkpoint_and_kill(&["--clobber"], &context, &job)?;
+    fs::write(site.work().join("go"), "go\n").attempt("let the job end")?;
+    Ok(context)
+}
+
+/// Every signal that `cr_restart` can send at the release to a job of fifty threads: it returns, and nothing is left.
+fn signal_at_release(site: &Site) -> Verdict {
+    for child in [false, true] {
+        let context = threads_saved(site, "50", child)?;
+        for signal in 1..=31 {
+            let mut command = site.command(site.tool("cr_restart"));
+            let (tool, _) = site.launch(command.args(["-S", &signal.to_string()]).arg(&context))?;
+            let end = end_of_stopped(site, tool)?;
+            let by_signal = end == End::Signal(signal);
+            ensure(by_signal || end == End::Code(0) || end == End::Code(42), || format!("-S {signal}: {end}"))?;
+            ensure(signal != 9 || by_signal, || format!("--kill: {end}"))?;
+            site.gone()?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a restart to end; a job that a signal has stopped is continued.
+fn end_of_stopped(site: &Site, tool: Pid) -> Verdict<End> {
+    let ended = wait_until(site.patience, || {
+        let stopped =
+            observe::descendants().into_iter().filter(|pid| *pid != tool && observe::is_untraced(*pid) && observe::is_stopped(*pid));
+        // One that has ended meanwhile needs nothing.
+        for pid in stopped {
+            let _ = kill(pid, Signal::SIGCONT);
+        }
+        site.children.end_of(tool).is_some()
+    });
+    ensure(ended, || "cr_restart does not end".to_owned())?;
+    site.children.wait(tool, site.patience)
 }

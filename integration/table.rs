@@ -217,6 +217,7 @@ pub const ROWS: &[Row] = &[
     row("eventfd"),
     row("exe").not(EXE_MOVES),
     row("exit_signal"),
+    row("exit_threads"),
     row("fifo"),
     row("fifo_open"),
     row("file_action"),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::task::{Ending, Stopped, bury};
-use super::{TraceeError, freezer, memory};
+use super::{TraceeError, freezer, memory, release};
 use crate::sys::process::Change;
 use crate::sys::{Errno, process, ptrace};
 
@@ -60,13 +60,7 @@ pub struct Frozen {
 impl Frozen {
     /// Lets everything run on. The job is unchanged.
     pub fn release(self) -> Result<(), TraceeError> {
-        for stopped in self.processes.into_iter().flat_map(|process| process.threads) {
-            match stopped.release() {
-                Ok(()) | Err(TraceeError::Gone { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+        release::release(self.processes.into_iter().flat_map(|process| process.threads), None)
     }
 }
 

@@ -9,6 +9,7 @@ pub mod freeze;
 mod freezer;
 mod gadget;
 pub mod memory;
+pub mod release;
 pub mod scratch;
 pub mod stub;
 mod task;

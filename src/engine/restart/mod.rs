@@ -146,7 +146,7 @@ fn run(
         policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
     }
     let committed = build::commit(snapshot, &plan, &built, notes)?;
-    match release(job, &snapshot.processes, request.signal) {
+    match release(job, &snapshot.processes, request.signal, report.lead) {
         Ok(()) => {
             built.keep();
             committed.keep(notes);
@@ -185,7 +185,7 @@ fn naming_release(mut failure: Failure, snapshot: &Snapshot) -> Failure {
 }
 
 /// Lets the job go on: stopped processes stay stopped unless a signal was asked for.
-fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>) -> Result<(), Failure> {
+fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>, lead: Option<i32>) -> Result<(), Failure> {
     for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
         let signal = match (signal, saved.state) {
             (Some(signal), _) => Some(signal),
@@ -198,7 +198,7 @@ fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>
             process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
         }
     }
-    job.release()
+    job.release(lead)
 }
 
 #[cfg(test)]

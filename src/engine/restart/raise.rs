@@ -15,7 +15,7 @@ use crate::image::{Process, Snapshot, State};
 use crate::resource::memory::{shared, special};
 use crate::sys::{Errno, process};
 use crate::tracee::stub::{self, Birth};
-use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError};
+use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError, release};
 
 /// A process being restored.
 pub struct Raised {
@@ -53,17 +53,13 @@ impl Job {
         self.processes.iter().map(|process| process.threads.len()).sum()
     }
 
-    /// Lets every task go. Running on success.
-    pub fn release(self) -> Result<(), Failure> {
-        for mut stopped in self.processes.into_iter().flat_map(|process| process.threads) {
+    /// Lets every task go. Running on success. The end of `lead`, which may come at once, is left to whoever waits for it.
+    pub fn release(self, lead: Option<i32>) -> Result<(), Failure> {
+        let tasks = self.processes.into_iter().flat_map(|process| process.threads).map(|mut stopped| {
             stopped.set_ending(Ending::Release);
-            match stopped.release() {
-                // Somebody killed it the moment it ran: its parent will see.
-                Ok(()) | Err(TraceeError::Gone { .. }) => {}
-                Err(error) => return Err(error).at(Stage::Release),
-            }
-        }
-        Ok(())
+            stopped
+        });
+        release::release(tasks, lead).at(Stage::Release)
     }
 }
 
