@@ -9,10 +9,7 @@ static void change(int number, int by, int flags)
 {
     struct sembuf operation = { (unsigned short)number, (short)by, (short)flags };
     int result;
-    // EINTR is allowed here: signal(7) has semop among the calls that a stop interrupts.
-    do
-        result = semop(id, &operation, 1);
-    while (result < 0 && errno == EINTR);
+    result = semop(id, &operation, 1);
     if (result < 0) {
         int error = errno;
         semctl(id, 0, IPC_RMID);

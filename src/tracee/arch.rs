@@ -138,6 +138,45 @@ pub fn interrupted_call(registers: &user_regs_struct) -> Option<i64> {
     (0 <= number && restarts).then_some(number)
 }
 
+const SYS_IO_PGETEVENTS: i64 = 333;
+
+/// Calls that the kernel ends with EINTR at any stop, also where no signal comes of it (signal(7)); they have done nothing then, and can be
+/// made again. close(2) is none of them: what it closes is gone.
+const NEVER_RESTARTED: &[i64] = &[
+    libc::SYS_epoll_wait,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_semop,
+    libc::SYS_semtimedop,
+    libc::SYS_rt_sigtimedwait,
+    libc::SYS_io_getevents,
+    SYS_IO_PGETEVENTS,
+    libc::SYS_io_uring_enter,
+    // These on sockets with SO_RCVTIMEO or SO_SNDTIMEO.
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_write,
+    libc::SYS_writev,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmsg,
+    libc::SYS_recvmmsg,
+    libc::SYS_sendto,
+    libc::SYS_sendmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_connect,
+];
+
+/// Registers with which the kernel makes a call again that the request to stop has ended with EINTR; `None`: the task is not in such a call.
+/// Where a signal with a handler turns out to be due, the kernel still makes it EINTR. A relative time limit starts again from the whole:
+/// nothing shows how much of it is over.
+pub fn uninterrupted(own: &user_regs_struct) -> Option<user_regs_struct> {
+    const EINTR: i64 = -4;
+    let is_ours = own.rax.cast_signed() == EINTR && NEVER_RESTARTED.contains(&own.orig_rax.cast_signed());
+    is_ours.then_some(user_regs_struct { rax: ERESTARTNOHAND.cast_unsigned(), ..*own })
+}
+
 /// Registers with which the kernel makes an interrupted call again where it would make restart_syscall(2) otherwise; `None` where it would
 /// not. A relative time limit starts again from the whole.
 pub fn repeating(own: &user_regs_struct) -> Option<user_regs_struct> {
@@ -268,6 +307,18 @@ mod test {
             let after = restarted(&registers);
             assert_eq!((after.rax.cast_signed(), after.rip), (expected_rax, expected_rip), "rax {rax}");
             assert_eq!(after.orig_rax, u64::MAX);
+        }
+    }
+
+    #[test]
+    fn a_call_that_only_our_stop_interrupted_is_made_again() {
+        let stopped =
+            |orig_rax: i64, rax: i64| user_regs_struct { orig_rax: orig_rax.cast_unsigned(), rax: rax.cast_unsigned(), ..blank() };
+        let again = uninterrupted(&stopped(libc::SYS_epoll_wait, -4)).unwrap();
+        assert_eq!((again.rax.cast_signed(), again.orig_rax.cast_signed()), (ERESTARTNOHAND, libc::SYS_epoll_wait));
+        // What it closed is gone; an answer is an answer; and outside of calls -4 is a number.
+        for other in [stopped(libc::SYS_close, -4), stopped(libc::SYS_epoll_wait, 1), stopped(-1, -4)] {
+            assert!(uninterrupted(&other).is_none());
         }
     }
 

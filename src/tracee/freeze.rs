@@ -265,8 +265,9 @@ fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, Trace
                 let mut stopped = Stopped::new(pid, tid, Ending::Release)?;
                 stopped.group_stop = (signal != libc::SIGTRAP).then_some(signal);
                 let Some(status) = Status::of(tid) else { return Err(TraceeError::Gone { tid }) };
-                if status.seccomp {
-                    stopped.avoid_restart_call()?;
+                // A task that a signal has stopped will see EINTR as it would without us.
+                if stopped.group_stop.is_none() {
+                    stopped.hide_interruption(status.seccomp)?;
                 }
                 if let Some((inner_pid, inner_tid)) = status.inner {
                     (stopped.inner_pid, stopped.inner_tid) = (inner_pid, inner_tid);

@@ -77,10 +77,11 @@ impl Stopped {
         &self.registers
     }
 
-    /// Where the kernel would go on with an interrupted call by restart_syscall(2), makes it repeat the call itself: filters of the task may
-    /// kill it for a call that it never makes.
-    pub(super) fn avoid_restart_call(&mut self) -> Result<(), TraceeError> {
-        let Some(registers) = arch::repeating(&self.registers) else { return Ok(()) };
+    /// Makes the kernel repeat the call that our request to stop has interrupted, where it would not do so by itself. Where it would, but
+    /// by restart_syscall(2), it repeats the call itself in a task with filters: they may kill it for a call that it never makes.
+    pub(super) fn hide_interruption(&mut self, filtered: bool) -> Result<(), TraceeError> {
+        let by_restart_call = || if filtered { arch::repeating(&self.registers) } else { None };
+        let Some(registers) = arch::uninterrupted(&self.registers).or_else(by_restart_call) else { return Ok(()) };
         ptrace::set_registers(self.tid, &registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
         self.registers = registers;
         Ok(())
