@@ -3,6 +3,7 @@
 pub mod elsewhere;
 pub mod observe;
 pub mod request;
+pub mod saved;
 
 mod checkpoint;
 mod note;

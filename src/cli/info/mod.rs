@@ -3,6 +3,7 @@
 //! Relies on [`crate::image::Reader`] for the file. The sections of the text are one file each; everything a section prints is
 //! computed from plain data, so that the tests need no process and no file.
 
+mod core;
 mod heading;
 mod json;
 mod layout;
@@ -13,7 +14,7 @@ mod tally;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exit::{self, Refusal};
@@ -23,7 +24,9 @@ use super::flag::{Flag, general, under};
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
-use super::text::Attempt;
+use super::text::{Attempt, count};
+use indicatif::BinaryBytes;
+
 use crate::engine::observe::Observer;
 use crate::error::{Failure, Stage, Subject};
 use crate::image::{Decision, Header, ImageError, Reader, Snapshot, Verified};
@@ -34,6 +37,10 @@ use tally::Tally;
 pub struct InfoSaid {
     general: General,
     verify: bool,
+    /// The process whose core file is wanted.
+    core: Option<i32>,
+    /// Where it goes.
+    to: Option<PathBuf>,
 }
 
 impl AsMut<General> for InfoSaid {
@@ -60,7 +67,18 @@ pub fn program() -> Program<InfoSaid> {
         Ok(())
     })
     .help("Read the whole file and check every byte");
-    let flags = [under("What to do", [verify]), general::verbose(Some('v')), general::output(), general::itself(None)];
+    let core = Flag::value("core", "PID", |said: &mut InfoSaid, value| {
+        let pid = value.to_str().and_then(|text| text.parse().ok()).filter(|pid: &i32| *pid > 0);
+        said.core = Some(pid.ok_or_else(|| Refusal::value(format!("--core takes a process id, not \"{}\"", value.display())))?);
+        Ok(())
+    })
+    .help("Write an ELF core file of a saved process, for a debugger; FILE may be a directory of context files");
+    let to = Flag::value("to", "NAME", |said: &mut InfoSaid, value| {
+        said.to = Some(value.into());
+        Ok(())
+    })
+    .help("Name of the core file (core.PID); it must not exist");
+    let flags = [under("What to do", [verify, core, to]), general::verbose(Some('v')), general::output(), general::itself(None)];
     Program {
         name: "cr_info",
         about: "Show what is in a context file",
@@ -77,6 +95,8 @@ const EXAMPLES: &str = "\
 EXAMPLES
   cr_info context.4242                  what is in it
   cr_info --verify context.*            are they intact?
+  cr_info --core 4242 job.cr && gdb ./prog core.4242
+                                        look into a process without running it
   cr_info --json job.cr | jq '.snapshot.processes[].command'
 
 EXIT STATUS
@@ -91,9 +111,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
     let program = program();
     let (said, operands) = program.parse(args);
     let mut reporter = Reporter::new(streams, said.general, Kmsg::None);
-    let files = operands.and_then(|files| match files.is_empty() {
-        true => Err(Refusal::usage("name a context file").into()),
-        false => Ok(files),
+    let files = operands.and_then(|files| match files.len() {
+        0 => Err(Refusal::usage("name a context file").into()),
+        1 => Ok(files),
+        _ if said.core.is_some() => Err(Refusal::usage("name one context file with --core").into()),
+        _ => Ok(files),
     });
     let files = match files {
         Ok(files) => files,
@@ -104,6 +126,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
             });
         }
     };
+    if let Some(pid) = said.core {
+        return tell_core(&said, pid, &files[0], &mut reporter);
+    }
     let mut status = 0;
     for (number, file) in files.iter().enumerate() {
         if number > 0 {
@@ -113,6 +138,24 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
         status = if status == 0 { code } else { status };
     }
     status
+}
+
+/// Writes a core file and says so.
+fn tell_core(said: &InfoSaid, pid: i32, file: &OsStr, reporter: &mut Reporter<'_, '_>) -> u8 {
+    let to = said.to.clone().unwrap_or_else(|| format!("core.{pid}").into());
+    match core::write(file, pid, &to) {
+        Ok(written) => {
+            let size = BinaryBytes(written.bytes);
+            reporter.line(&format!("{}: process {pid}, {}, {size}", to.display(), count(written.threads, "thread", "threads")));
+            reporter.success(&written, "", &[]);
+            0
+        }
+        Err(failure) => {
+            let status = exit::of_checkpoint(&failure);
+            reporter.failure(Attempt::Info, &failure, status, &[]);
+            status
+        }
+    }
 }
 
 /// Tells about one file.

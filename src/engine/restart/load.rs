@@ -38,12 +38,25 @@ impl Pages {
 
     /// The reader that has the pages of a space, and the name of the space in its file.
     pub fn reader_of(&mut self, space: Space) -> (&mut Reader, Space) {
-        let Space::Memory(id) = space else { return (&mut self.main, space) };
-        let owner = self.main.snapshot().processes.iter().position(|process| process.memory == Some(id));
-        match owner.filter(|_| !self.parts.is_empty()) {
-            Some(owner) if 0 < owner => (&mut self.parts[owner - 1], Space::Memory(PART_MEMORY)),
-            Some(_) | None => (&mut self.main, space),
+        match self.part_of(space) {
+            Some(part) => (&mut self.parts[part], Space::Memory(PART_MEMORY)),
+            None => (&mut self.main, space),
         }
+    }
+
+    /// As [`Pages::reader_of`], to look into a file that can be read anywhere.
+    pub fn reader_at(&self, space: Space) -> (&Reader, Space) {
+        match self.part_of(space) {
+            Some(part) => (&self.parts[part], Space::Memory(PART_MEMORY)),
+            None => (&self.main, space),
+        }
+    }
+
+    /// Which later part has the pages of a space, by position.
+    fn part_of(&self, space: Space) -> Option<usize> {
+        let Space::Memory(id) = space else { return None };
+        let owner = self.main.snapshot().processes.iter().position(|process| process.memory == Some(id));
+        owner.and_then(|owner| owner.checked_sub(1)).filter(|_| !self.parts.is_empty())
     }
 
     /// Checks every byte of all files before anything is made. A stream is checked on its way.

@@ -8,7 +8,7 @@ mod build;
 mod error;
 mod fill;
 mod ids;
-mod load;
+pub(super) mod load;
 mod plan;
 mod raise;
 mod space;
