@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::site::Site;
 use crate::verdict::Verdict;
-use crate::{chaos, commands, decisions, journeys, namespace, ready_made, real, scripts, stops, terminals};
 
 /// How long a case may take unless it says otherwise.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,19 +43,24 @@ impl Case {
 /// The body of a case that has no row of data.
 pub type Scene = fn(&Site) -> Verdict;
 
-/// Every case of the suite, in the order of the report.
+/// Every part of the suite, in the order of the report.
+const PARTS: &[fn() -> Vec<Case>] = &[
+    crate::journeys::cases,
+    crate::real::cases,
+    crate::commands::cases,
+    crate::looking::cases,
+    crate::decisions::cases,
+    crate::scripts::cases,
+    crate::ready_made::cases,
+    crate::namespace::cases,
+    crate::terminals::cases,
+    crate::stops::cases,
+    crate::chaos::cases,
+];
+
+/// Every case of the suite.
 pub fn all() -> Vec<Case> {
-    let mut cases = journeys::cases();
-    cases.extend(real::cases());
-    cases.extend(commands::cases());
-    cases.extend(decisions::cases());
-    cases.extend(scripts::cases());
-    cases.extend(ready_made::cases());
-    cases.extend(namespace::cases());
-    cases.extend(terminals::cases());
-    cases.extend(stops::cases());
-    cases.extend(chaos::cases());
-    cases
+    PARTS.iter().flat_map(|part| part()).collect()
 }
 
 /// Which cases were asked for.

@@ -13,6 +13,7 @@ mod commands;
 mod decisions;
 mod job;
 mod journeys;
+mod looking;
 mod namespace;
 mod observe;
 mod prepare;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Contents;
 use super::heading::hex;
-use super::tally::{ByKind, MemoryKind, sizes};
+use super::tally::{ByName, sizes};
 
 /// The object.
 pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {
@@ -18,7 +18,7 @@ pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {
         .memories
         .iter()
         .zip(&contents.tallies)
-        .map(|(memory, tally)| json!({ "bytes": by_kind(&sizes(memory)), "saved": tally.map(|tally| by_kind(&tally.saved)) }));
+        .map(|(memory, tally)| json!({ "bytes": ByName(sizes(memory)), "saved": tally.map(|tally| ByName(tally.saved)) }));
     Ok(json!({
         "ok": true,
         "file": contents.name,
@@ -40,12 +40,8 @@ pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {
     }))
 }
 
-fn by_kind(bytes: &ByKind) -> Value {
-    MemoryKind::ALL.iter().zip(bytes).map(|(kind, bytes)| (kind.word().to_owned(), json!(bytes))).collect::<Map<_, _>>().into()
-}
-
 /// MessagePack as JSON; digits if it is none.
-fn of_packed(bytes: &[u8]) -> Value {
+pub fn of_packed(bytes: &[u8]) -> Value {
     let mut rest = bytes;
     match rmpv::decode::read_value(&mut rest) {
         Ok(value) if rest.is_empty() => of_value(value, false),

@@ -4,6 +4,7 @@
 //! computed from plain data, so that the tests need no process and no file.
 
 mod core;
+mod diff;
 mod heading;
 mod json;
 mod layout;
@@ -41,6 +42,8 @@ pub struct InfoSaid {
     core: Option<i32>,
     /// Where it goes.
     to: Option<PathBuf>,
+    /// Whether two files are compared.
+    diff: bool,
 }
 
 impl AsMut<General> for InfoSaid {
@@ -78,7 +81,12 @@ pub fn program() -> Program<InfoSaid> {
         Ok(())
     })
     .help("Name of the core file (core.PID); it must not exist");
-    let flags = [under("What to do", [verify, core, to]), general::verbose(Some('v')), general::output(), general::itself(None)];
+    let diff = Flag::switch("diff", |said: &mut InfoSaid| {
+        said.diff = true;
+        Ok(())
+    })
+    .help("Compare two context files: state, descriptors, and memory page by page");
+    let flags = [under("What to do", [verify, diff, core, to]), general::verbose(Some('v')), general::output(), general::itself(None)];
     Program {
         name: "cr_info",
         about: "Show what is in a context file",
@@ -95,12 +103,14 @@ const EXAMPLES: &str = "\
 EXAMPLES
   cr_info context.4242                  what is in it
   cr_info --verify context.*            are they intact?
+  cr_info --diff before.cr after.cr     what did the job change in between?
   cr_info --core 4242 job.cr && gdb ./prog core.4242
                                         look into a process without running it
   cr_info --json job.cr | jq '.snapshot.processes[].command'
 
 EXIT STATUS
-  0     all files were read, and with --verify are intact
+  0     all files were read, and with --verify are intact; with --diff: they hold the same
+  1     with --diff: they differ
   5     a file is damaged or cut short
   22    a file is not a context file
   255   the command line is wrong
@@ -113,8 +123,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
     let mut reporter = Reporter::new(streams, said.general, Kmsg::None);
     let files = operands.and_then(|files| match files.len() {
         0 => Err(Refusal::usage("name a context file").into()),
-        1 => Ok(files),
-        _ if said.core.is_some() => Err(Refusal::usage("name one context file with --core").into()),
+        _ if said.diff && files.len() != 2 => Err(Refusal::usage("name two context files with --diff").into()),
+        _ if said.diff && said.core.is_some() => Err(Refusal::usage("--diff and --core exclude each other").into()),
+        2.. if said.core.is_some() => Err(Refusal::usage("name one context file with --core").into()),
         _ => Ok(files),
     });
     let files = match files {
@@ -128,6 +139,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, streams: &mut Streams<'_>) 
     };
     if let Some(pid) = said.core {
         return tell_core(&said, pid, &files[0], &mut reporter);
+    }
+    if said.diff {
+        return tell_difference(&said, (Path::new(&files[0]), Path::new(&files[1])), &mut reporter);
     }
     let mut status = 0;
     for (number, file) in files.iter().enumerate() {
@@ -149,6 +163,22 @@ fn tell_core(said: &InfoSaid, pid: i32, file: &OsStr, reporter: &mut Reporter<'_
             reporter.line(&format!("{}: process {pid}, {}, {size}", to.display(), count(written.threads, "thread", "threads")));
             reporter.success(&written, "", &[]);
             0
+        }
+        Err(failure) => {
+            let status = exit::of_checkpoint(&failure);
+            reporter.failure(Attempt::Info, &failure, status, &[]);
+            status
+        }
+    }
+}
+
+/// Compares two files; the exit code is that of diff(1).
+fn tell_difference(said: &InfoSaid, files: (&Path, &Path), reporter: &mut Reporter<'_, '_>) -> u8 {
+    match diff::compare(files.0, files.1) {
+        Ok(difference) => {
+            reporter.line(&difference.text(files, said.general.verbose > 0));
+            reporter.success(&difference, "", &[]);
+            u8::from(!difference.same)
         }
         Err(failure) => {
             let status = exit::of_checkpoint(&failure);

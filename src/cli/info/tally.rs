@@ -2,6 +2,8 @@
 //!
 //! What an area is follows from what it maps and where it lies; how much of it is saved follows from the runs of its page blocks.
 
+use serde::{Serialize, Serializer};
+
 use crate::image::{Area, Backing, ImageError, Memory, PAGE_BYTES, Reader, RunKind, Snapshot, Space};
 
 /// What memory is used for.
@@ -55,6 +57,20 @@ impl MemoryKind {
 
 /// Bytes by kind, in the order of [`MemoryKind::ALL`].
 pub type ByKind = [u64; MemoryKind::ALL.len()];
+
+/// Bytes by kind, written with the words for the kinds.
+pub struct ByName(pub ByKind);
+
+impl Serialize for ByName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        by_name(&self.0, serializer)
+    }
+}
+
+/// Writes bytes by kind with the words for the kinds.
+pub fn by_name<S: Serializer>(bytes: &ByKind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(MemoryKind::ALL.iter().map(|kind| kind.word()).zip(bytes))
+}
 
 /// Bytes of one address space that stand in the context file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
