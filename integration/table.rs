@@ -322,9 +322,8 @@ pub const ROWS: &[Row] = &[
         .leads_session()
         .restart(&["--restore-pgid", "--restore-sid"])
         .not(&[(Unprivileged, "a saved group id takes the right to choose ids")]),
-    row("shared_anonymous"),
     row("shared_file"),
-    row("shared_memory").refused("System V shared memory"),
+    row("shared_memory"),
     row("signal_stream").restless().not(SENDS_BY_ID),
     row("signalfd"),
     row("sigtimedwait"),
@@ -341,6 +340,7 @@ pub const ROWS: &[Row] = &[
     row("subreaper"),
     row("syscall_dispatch"),
     row("syscall_dispatch_on"),
+    row("sysv_memory").refused("System V shared memory"),
     row("tcp").refused("descriptor"),
     row("thread"),
     row("thread_credential"),

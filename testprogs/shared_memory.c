@@ -1,44 +1,48 @@
-// Checks System V shared memory: the segment with its id, key and mode, attached twice and by a child, and one that
-// is marked for removal.
+// Checks shared anonymous memory: what one process of a tree writes the others see, before and after; also where it
+// is mapped in parts, twice in one process, or with other protections.
 #include "journey.h"
-#include <sys/ipc.h>
-#include <sys/shm.h>
 
 int main(void)
 {
-    size_t size = 20 * PAGE;
-    int id = MUST(shmget(IPC_PRIVATE, size, IPC_CREAT | 0640)), doomed = MUST(shmget(IPC_PRIVATE, PAGE, 0600));
-    char *area = MUST((char *)shmat(id, NULL, 0)), *second = MUST((char *)shmat(id, NULL, SHM_RDONLY));
-    char *gone = MUST((char *)shmat(doomed, NULL, 0));
-    // Removed at once, so that no failure leaves it behind; `id` is removed in the end, or by its mark below.
-    MUST(shmctl(doomed, IPC_RMID, NULL));
-    fill(area, 10 * PAGE, 35);
-    fill(gone, PAGE, 36);
+    size_t size = 64 * PAGE;
+    char *area = MUST(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    char *other = MUST(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    // A length of 0 duplicates a shared mapping.
+    char *twice = MUST(mremap(area, 0, 16 * PAGE, MREMAP_MAYMOVE));
+    volatile char *flag = area + 63 * PAGE;
+    struct gate gate = gate_new();
+    fill(area, 32 * PAGE, 14);
+    other[0] = 1;
     pid_t pid = MUST(fork());
     if (pid == 0) {
-        wait_for_go();
-        CHECK_FILLED(second, 10 * PAGE, 35);
-        area[15 * PAGE] = 15;
-        gone[0] ^= 1;
+        // Only a part of it is left here, and read-only.
+        MUST(munmap(area, 20 * PAGE));
+        MUST(mprotect(area + 20 * PAGE, 12 * PAGE, PROT_READ));
+        MUST(munmap(twice, 16 * PAGE));
+        MUST(mremap(other, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, area - 4 * MIB));
+        other = area - 4 * MIB;
+        gate_arrive(&gate);
+        while (*flag != 1)
+            doze(5);
+        CHECK_FILLED(area + 20 * PAGE, 12 * PAGE, 14 + 20 * PAGE);
+        area[40 * PAGE] = 40;
+        other[3 * PAGE] = 3;
+        *flag = 2;
         _exit(0);
     }
-    char first = gone[0];
+    gate_collect(&gate, 1);
 
     ready();
 
+    CHECK_FILLED(area, 32 * PAGE, 14);
+    CHECK_FILLED(twice, 16 * PAGE, 14);
+    *flag = 1;
     REAP(pid);
-    struct shmid_ds ds;
-    MUST(shmctl(id, IPC_STAT, &ds));
-    MUST(shmctl(id, IPC_RMID, NULL));
-    CHECK_EQUAL(ds.shm_nattch, 2);
-    CHECK_EQUAL(ds.shm_segsz, size);
-    CHECK_EQUAL(ds.shm_perm.mode & 0777, 0640);
-    CHECK_FILLED(area, 10 * PAGE, 35);
-    CHECK_EQUAL(second[15 * PAGE], 15);
-    CHECK_EQUAL(gone[0], (char)(first ^ 1));
-    gone[0] ^= 1;
-    CHECK_FILLED(gone, PAGE, 36);
-    MUST(shmdt(second));
-    MUST(shmdt(area));
+    CHECK_EQUAL(area[40 * PAGE], 40);
+    CHECK_EQUAL(other[3 * PAGE], 3);
+    CHECK_EQUAL(other[0], 1);
+    twice[9] = 99;
+    CHECK_EQUAL(area[9], 99);
+    CHECK_EQUAL(area[50 * PAGE], 0);
     pass();
 }

@@ -3,14 +3,15 @@
 //! Relies on `Record` for going between a kind's state struct and the context file.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::file::replace::Replaced;
+use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Question, When};
 use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
-use crate::image::{Description, Object, ObjectId, Record, Tag};
+use crate::image::{Description, FileAction, Object, ObjectId, Record, Tag};
 use crate::tracee::{Answers, Batch};
 
 /// What makes two open file descriptions reach the same object.
@@ -80,13 +81,43 @@ pub trait FileKind: Sync + 'static {
     /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
 
+    /// What policies are asked about such an object.
+    fn question(&self) -> Question {
+        Question::Object
+    }
+
+    /// Of a kind with [`Question::File`]: what policies are told about the file.
+    fn facts(&self, _state: &Self::State) -> Option<FileFacts> {
+        None
+    }
+
+    /// Of a kind with [`Question::File`]: how what is at `path` now differs from the file that was saved; `None` when it does not.
+    fn difference(&self, _state: &Self::State, _path: &Path) -> Option<Difference> {
+        None
+    }
+
+    /// Of a kind with [`Question::File`]: carries out what policies have decided at the restart about the file, which is at `path` then.
+    fn dispose(&self, _state: &mut Self::State, _action: FileAction, _path: &Path) -> Result<Disposed, KindError> {
+        Ok(Disposed::default())
+    }
+
+    /// Where and when the object is made again.
+    fn when(&self, _state: &Self::State) -> When {
+        When::Restarter
+    }
+
     /// Everything that can be known to be wrong before anything is made. All complaints are reported together.
     fn plan(&self, _state: &Self::State, _object: (ObjectId, &Object), _cx: &mut Plan<'_>) -> Result<(), KindError> {
         Ok(())
     }
 
     /// Makes the object again, in the restarter.
-    fn build(&self, state: &Self::State, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
+    fn build(&self, _state: &Self::State, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<Built, KindError> {
+        Ok(Built::default())
+    }
+
+    /// Of an object in the memory of the first stub ([`When::FirstStub`]): adds the calls that make it there, at `address`.
+    fn seed(&self, _state: &Self::State, _address: u64, _batch: &mut Batch) {}
 
     /// Opens one of the descriptions that reach the object.
     fn open(&self, state: &Self::State, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
@@ -187,14 +218,10 @@ pub trait AnyFileKind: Sync {
     fn tag(&self) -> Tag;
     fn claims(&self, probe: &Probe<'_>) -> bool;
     fn identity(&self, probe: &Probe<'_>) -> Identity;
+    fn question(&self) -> Question;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
-    fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
-    fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
-    fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
-    fn seeks(&self) -> bool;
-    fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
-    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError>;
-    fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
+    /// The object that a record describes.
+    fn load(&'static self, record: &Record) -> Result<Box<dyn LiveObject>, KindError>;
 }
 
 impl<K: FileKind> AnyFileKind for K {
@@ -207,30 +234,15 @@ impl<K: FileKind> AnyFileKind for K {
     fn identity(&self, probe: &Probe<'_>) -> Identity {
         FileKind::identity(self, probe)
     }
+    fn question(&self) -> Question {
+        FileKind::question(self)
+    }
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError> {
         let state = FileKind::capture(self, probes, cx)?;
         Ok(Record::encode(K::TAG, &state)?)
     }
-    fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
-        FileKind::plan(self, &object.1.record.decode(K::TAG)?, object, cx)
-    }
-    fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
-        FileKind::build(self, &object.1.record.decode(K::TAG)?, object, cx)
-    }
-    fn open(&self, object: &Object, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
-        FileKind::open(self, &object.record.decode(K::TAG)?, built, description, cx)
-    }
-    fn seeks(&self) -> bool {
-        FileKind::seeks(self)
-    }
-    fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError> {
-        FileKind::settle(self, &object.1.record.decode(K::TAG)?, built, object, cx)
-    }
-    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError> {
-        FileKind::commit(self, &object.1.record.decode(K::TAG)?, built, object, cx)
-    }
-    fn bind(&self, object: &Object, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
-        FileKind::bind(self, &object.record.decode(K::TAG)?, fd, cx, batch)
+    fn load(&'static self, record: &Record) -> Result<Box<dyn LiveObject>, KindError> {
+        Ok(Box::new(Live { kind: self, state: record.decode(K::TAG)? }))
     }
 }
 

@@ -11,12 +11,14 @@ mod error;
 pub mod file;
 mod kind;
 pub mod memory;
+mod object;
 pub mod task;
 mod uses;
 
 pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};
 pub use error::KindError;
 pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
+pub use object::{Difference, Disposed, FileFacts, LiveObject, Question, Room, When};
 pub use uses::{Uses, uses};
 
 use crate::image::Record;
@@ -36,6 +38,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::signalfd::Signalfd,
     &file::epoll::Epoll,
     &file::stand_in::StandIn,
+    &memory::shared_memory::SharedMemory,
 ];
 
 /// State that a process has once, in the order of [`Step`].

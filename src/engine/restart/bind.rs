@@ -6,6 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use super::build::Objects;
+use super::graph::Graph;
 use super::plan::Plan;
 use super::raise::{Job, first_with_memory};
 use super::table::{Move, Place, arrange};
@@ -15,14 +16,20 @@ use crate::image::{DescriptionId, Record, Snapshot, Thread};
 use crate::resource::file::{lock, owner};
 use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
-use crate::resource::{Bind, KindError, Step, file_kind, task_kind};
+use crate::resource::{Bind, KindError, Step, task_kind};
 use crate::sys::Errno;
 use crate::tracee::{Batch, Row, Stopped, arch, stub};
 
 /// Puts everything into place. Every task is what it was, and stopped.
-pub fn bind(snapshot: &Snapshot, plan: &Plan, objects: &Objects, job: &mut Job, notes: &mut Notes) -> Result<(), Failure> {
+pub fn bind(
+    (snapshot, graph): (&Snapshot, &Graph),
+    plan: &Plan,
+    objects: &Objects,
+    job: &mut Job,
+    notes: &mut Notes,
+) -> Result<(), Failure> {
     let ids = new_ids(snapshot, job);
-    let mut binder = Binder { snapshot, plan, objects, ids, owned: HashSet::new(), notes };
+    let mut binder = Binder { snapshot, graph, plan, objects, ids, owned: HashSet::new(), notes };
     for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
         let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
         binder.process(index, job).at(Stage::Bind).map_err(about)?;
@@ -46,6 +53,7 @@ fn new_ids(snapshot: &Snapshot, job: &Job) -> HashMap<i32, i32> {
 
 struct Binder<'a> {
     snapshot: &'a Snapshot,
+    graph: &'a Graph,
     plan: &'a Plan,
     objects: &'a Objects,
     ids: HashMap<i32, i32>,
@@ -93,9 +101,8 @@ impl Binder<'_> {
             area::protect(area, !area.shared, batch);
         }
         keys.iter().for_each(|keys| keys.after_protection(&memory.areas, batch));
-        for (id, address) in &self.plan.parked {
-            let bytes = self.snapshot.objects[*id as usize].content_bytes;
-            batch.call("unmap memory", libc::SYS_munmap, [(*address).into(), bytes.next_multiple_of(4096).into()]);
+        for (address, room) in self.plan.parked.values() {
+            batch.call("unmap memory", libc::SYS_munmap, [(*address).into(), room.bytes.next_multiple_of(4096).into()]);
         }
         let saved = special::group(&memory.areas);
         for (name, start, end) in special {
@@ -184,8 +191,7 @@ impl Binder<'_> {
                 Touch::Locks if seen.insert(descriptor.description) => {
                     lock::rows(descriptor.fd, &description.locks, saved.pid, batch)?;
                     if self.owned.insert(descriptor.description) {
-                        let object = &self.snapshot.objects[description.object as usize];
-                        file_kind(&object.record)?.bind(object, descriptor.fd, &mut cx, batch)?;
+                        self.graph.live(description.object).bind(descriptor.fd, &mut cx, batch)?;
                     }
                 }
                 Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &mut cx, batch),

@@ -7,19 +7,19 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::PlanError;
-use super::plan::{Plan, maps_file};
+use super::graph::Graph;
+use super::plan::Plan;
 use crate::engine::note::Notes;
 use crate::error::{At, Classified, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
 use crate::resource::file::replace::Replaced;
 use crate::resource::file::{self, lock};
-use crate::resource::memory::shared;
-use crate::resource::{Build, Built, Fallback, KindError, Opened, file_kind};
+use crate::resource::{Build, Built, Fallback, KindError, LiveObject, Opened};
 use crate::sys::{descriptor, process};
 
 /// Everything the stubs will inherit. Dropping it removes the files that were made by name, until the job needs them.
 pub struct Objects {
-    /// Made objects, by position; parked shared memory has none.
+    /// Made objects, by position.
     pub built: Vec<Built>,
     /// Open file descriptions, by position.
     pub opened: Vec<Opened>,
@@ -34,22 +34,21 @@ pub struct Objects {
 }
 
 /// Makes every object and opens every description.
-pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Objects, Failure> {
+pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes) -> Result<Objects, Failure> {
     let own = inherited_descriptors();
     let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
     check_limit(snapshot, limit).at(Stage::Plan)?;
     let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None, is_kept: false };
-    for (id, object) in (0..).zip(&snapshot.objects) {
-        let made =
-            make(snapshot, plan, (id, object), notes).at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
-        objects.built.push(made);
+    for (id, object, live) in graph.objects(snapshot) {
+        let made = with_context((snapshot, plan, object), notes, |cx| live.build((id, object), cx));
+        objects.built.push(made.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?);
     }
     for description in &snapshot.descriptions {
         let about = Subject::path(&snapshot.objects[description.object as usize].path);
-        let opened = objects.open(snapshot, plan, description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+        let opened = objects.open(snapshot, graph, plan, description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
         objects.opened.push(opened);
     }
-    objects.open_mapped(snapshot, plan, notes)?;
+    objects.open_mapped(snapshot, graph, plan, notes)?;
     let fallen_back = |opened: &Opened| matches!(opened, Opened::Inherited(Fallback::Terminal));
     if objects.opened.iter().any(fallen_back) {
         objects.terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
@@ -57,16 +56,24 @@ pub fn build(snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<Obje
     Ok(objects)
 }
 
+/// Calls a kind with what it has at this time, and takes its warnings.
+fn with_context<T>(
+    (snapshot, plan, object): (&Snapshot, &Plan, &Object),
+    notes: &mut Notes,
+    act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
+) -> Result<T, KindError> {
+    let path = |saved: &Path| plan.path(saved);
+    let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
+    let result = act(&mut cx);
+    notes.lose_all(&Subject::path(&object.path), cx.warnings);
+    result
+}
+
 /// Last touches on objects once their contents are in place: seals, for example.
-pub fn settle(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
-    let all = (0..).zip(&snapshot.objects).zip(&objects.built);
-    for ((id, object), built) in all.filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
-        let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
-        let about = Subject::path(&object.path);
-        let settled = file_kind(&object.record).and_then(|kind| kind.settle((id, object), built, &mut cx));
-        notes.lose_all(&about, cx.warnings);
-        settled.at(Stage::Build).map_err(|failure| failure.about(about))?;
+pub fn settle(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
+    for ((id, object, live), built) in graph.objects(snapshot).zip(&objects.built) {
+        let settled = with_context((snapshot, plan, object), notes, |cx| live.settle((id, object), built, cx));
+        settled.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     Ok(())
 }
@@ -92,50 +99,39 @@ impl Commits {
 }
 
 /// Changes files that others can see, too; all of them or none.
-pub fn commit(snapshot: &Snapshot, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<Commits, Failure> {
+pub fn commit(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<Commits, Failure> {
     let mut commits = Commits::default();
-    let mut all: Vec<_> = (0..).zip(&snapshot.objects).zip(&objects.built).collect();
+    let mut all: Vec<_> = graph.objects(snapshot).zip(&objects.built).collect();
     // What can be undone comes first.
     all.sort_by_key(|(_, built)| built.descriptors.is_empty());
-    for ((id, object), built) in all.into_iter().filter(|((_, object), _)| object.record.kind != shared::TAG.kind) {
-        let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
-        let about = Subject::path(&object.path);
-        let committed = file_kind(&object.record).and_then(|kind| kind.commit((id, object), built, &mut cx));
-        notes.lose_all(&about, cx.warnings);
+    for ((id, object, live), built) in all {
+        let committed = with_context((snapshot, plan, object), notes, |cx| live.commit((id, object), built, cx));
         match committed.at(Stage::Release) {
             Ok(committed) => commits.0.extend(committed.replaced),
             Err(failure) => {
                 commits.undo(notes);
-                return Err(failure.about(about));
+                return Err(failure.about(Subject::path(&object.path)));
             }
         }
     }
     Ok(commits)
 }
 
-fn make(snapshot: &Snapshot, plan: &Plan, (id, object): (ObjectId, &Object), notes: &mut Notes) -> Result<Built, KindError> {
-    if object.record.kind == shared::TAG.kind {
-        return Ok(Built::default());
-    }
-    let path = |saved: &Path| plan.path(saved);
-    let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
-    let built = file_kind(&object.record)?.build((id, object), &mut cx);
-    notes.lose_all(&Subject::path(&object.path), cx.warnings);
-    built
-}
-
 impl Objects {
-    fn open(&self, snapshot: &Snapshot, plan: &Plan, description: &Description, notes: &mut Notes) -> Result<Opened, KindError> {
+    fn open(
+        &self,
+        snapshot: &Snapshot,
+        graph: &Graph,
+        plan: &Plan,
+        description: &Description,
+        notes: &mut Notes,
+    ) -> Result<Opened, KindError> {
         let object = &snapshot.objects[description.object as usize];
-        let path = |saved: &Path| plan.path(saved);
-        let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
-        let kind = file_kind(&object.record)?;
-        let opened = kind.open(object, &self.built[description.object as usize], description, &mut cx);
-        notes.lose_all(&Subject::path(&object.path), cx.warnings);
-        let opened = opened?;
+        let live: &dyn LiveObject = graph.live(description.object);
+        let built = &self.built[description.object as usize];
+        let opened = with_context((snapshot, plan, object), notes, |cx| live.open(built, description, cx))?;
         if let Opened::New(fd) = &opened {
-            file::open::dress(fd.as_fd(), description, kind.seeks())?;
+            file::open::dress(fd.as_fd(), description, live.seeks())?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
             lock::check_free(fd.as_fd(), &description.locks)?;
         }
@@ -143,9 +139,9 @@ impl Objects {
     }
 
     /// Opens a file for every way in which it is mapped, and every program.
-    fn open_mapped(&mut self, snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<(), Failure> {
+    fn open_mapped(&mut self, snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes) -> Result<(), Failure> {
         for memory in &snapshot.memories {
-            let areas = memory.areas.iter().filter_map(|area| Some((maps_file(snapshot, &area.backing)?, writes(area))));
+            let areas = memory.areas.iter().filter_map(|area| Some((plan.maps_file(&area.backing)?, writes(area))));
             for (object, write) in areas.chain(memory.exe.map(|exe| (exe, false))) {
                 if self.mapped.contains_key(&(object, write)) {
                     continue;
@@ -153,7 +149,8 @@ impl Objects {
                 let flags = if write { libc::O_RDWR } else { libc::O_RDONLY };
                 let description = Description { object, flags, ..Description::default() };
                 let about = Subject::path(&snapshot.objects[object as usize].path);
-                let opened = self.open(snapshot, plan, &description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+                let opened =
+                    self.open(snapshot, graph, plan, &description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
                 if let Opened::New(fd) = opened {
                     self.mapped.insert((object, write), fd);
                 }

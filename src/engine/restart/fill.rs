@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::build::{Objects, writes};
 use super::load::Pages;
-use super::plan::{Plan, maps_file};
+use super::plan::Plan;
 use super::raise::Raised;
 use crate::engine::observe::Observer;
 use crate::error::{At, Failure, Stage};
@@ -53,10 +53,10 @@ impl<'a> Fill<'a> {
         Fill { snapshot, pages, observer, filled: HashMap::new(), ahead: None, done: 0 }
     }
 
-    /// Fills every object that travels with its contents. `seed` has the shared memory parked.
+    /// Fills every object that travels with its contents. `seed` has those that wait in its memory.
     pub fn objects(&mut self, objects: &Objects, plan: &Plan, seed: i32) -> Result<(), Failure> {
         for (id, object) in (0..).zip(&self.snapshot.objects).filter(|(_, object)| 0 < object.content_bytes) {
-            let shared = plan.parked.get(&id).copied();
+            let shared = plan.parked.get(&id).map(|(address, _)| *address);
             let built = &objects.built[id as usize];
             let file = match (shared, built.contents) {
                 (None, Some(position)) => Some(duplicate(&built.descriptors[position]).at(Stage::Fill)?),
@@ -94,7 +94,7 @@ impl<'a> Fill<'a> {
         }
         place_special(areas, raised, plan, &mut batch).at(Stage::Fill)?;
         for area in areas.iter().filter(|area| !kept.contains(&area.start)) {
-            map(self.snapshot, area, plan, objects, &mut batch);
+            map(area, plan, objects, &mut batch);
         }
         scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
 
@@ -244,13 +244,13 @@ fn place_special(areas: &[Area], raised: &mut Raised, plan: &Plan, batch: &mut B
     Ok(())
 }
 
-fn map(snapshot: &Snapshot, area: &Area, plan: &Plan, objects: &Objects, batch: &mut Batch) {
+fn map(area: &Area, plan: &Plan, objects: &Objects, batch: &mut Batch) {
     let from = match &area.backing {
         Backing::Special(_) => return,
         Backing::Anonymous => area::From::Nothing,
-        Backing::Object { object, .. } => match maps_file(snapshot, &area.backing) {
+        Backing::Object { object, .. } => match plan.maps_file(&area.backing) {
             Some(file) => area::From::Descriptor(objects.file_of(file, writes(area)).unwrap_or(-1)),
-            None => area::From::Parked(plan.parked[object]),
+            None => area::From::Parked(plan.parked[object].0),
         },
     };
     area::map(area, from, batch);

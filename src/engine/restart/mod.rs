@@ -7,6 +7,7 @@ mod bind;
 mod build;
 mod error;
 mod fill;
+mod graph;
 mod ids;
 pub(super) mod load;
 mod plan;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use error::PlanError;
+pub use graph::Graph;
 
 use super::note::Notes;
 use super::observe::{Observer, RestartReport};
@@ -36,6 +38,7 @@ use crate::sys::process;
 pub struct Opened {
     pages: Option<load::Pages>,
     snapshot: Arc<Snapshot>,
+    graph: Graph,
     /// Which ids the job gets.
     pub ids: Ids,
     relocations: Relocations,
@@ -54,16 +57,17 @@ pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn O
     if !snapshot.kept.is_empty() {
         policies.recall(&snapshot.kept).at(Stage::Review)?;
     }
+    let graph = Graph::load(&snapshot).map_err(|failure| naming_release(failure, &snapshot))?;
     let mut choice = Default::default();
     if policies.hears(Name::PreRestart) {
         let path = match &request.source {
             Source::File(path) | Source::Dir(path) => Some(path.as_path()),
             Source::Fd(_) => None,
         };
-        choice = policies.ask_restart(&Event::PreRestart(Box::new(review::restart_event(&snapshot, path)))).at(Stage::Review)?;
+        choice = policies.ask_restart(&Event::PreRestart(Box::new(review::restart_event(&snapshot, &graph, path)))).at(Stage::Review)?;
     }
     let ids = choice.ids.unwrap_or(Ids::Keep);
-    Ok(Opened { pages: Some(pages), snapshot, ids, relocations: Relocations::new(&choice.relocate), begun })
+    Ok(Opened { pages: Some(pages), snapshot, graph, ids, relocations: Relocations::new(&choice.relocate), begun })
 }
 
 /// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`]. In a dry run nothing is made.
@@ -77,7 +81,7 @@ pub fn restart(
     const PAUSE: Duration = Duration::from_millis(30);
     let mut notes = Notes::default();
     let mut attempt = 1;
-    let reviewed = review::review(&mut opened.snapshot, &mut opened.relocations, policies, &mut notes);
+    let reviewed = review::review(&mut opened.snapshot, &mut opened.graph, &mut opened.relocations, policies, &mut notes);
     let result = reviewed.and_then(|()| {
         let mut pages = opened.pages.take().expect("nobody has used it");
         loop {
@@ -109,29 +113,29 @@ fn run(
     observer: &mut dyn Observer,
     notes: &mut Notes,
 ) -> Result<RestartReport, Failure> {
-    let snapshot = opened.snapshot.as_ref();
+    let (snapshot, graph) = (opened.snapshot.as_ref(), &opened.graph);
 
     observer.stage(Stage::Plan);
     if opened.ids != Ids::New && !pages.is_seekable() && ids::are_still_the_jobs(snapshot) {
         pages.spool()?;
         ids::wait_until_free(snapshot);
     }
-    let plan = plan::plan(snapshot, request, opened.ids, &opened.relocations, notes);
+    let plan = plan::plan(snapshot, graph, request, opened.ids, &opened.relocations, notes);
     let plan = plan.map_err(|failure| naming_release(failure, snapshot))?;
     if policies.dry_run {
         return Ok(RestartReport { is_dry_run: true, total_us: microseconds(opened.begun), ..RestartReport::default() });
     }
 
     observer.stage(Stage::Build);
-    let mut built = build::build(snapshot, &plan, notes)?;
+    let mut built = build::build(snapshot, graph, &plan, notes)?;
 
     observer.stage(Stage::Raise);
     let mut fill = fill::Fill::new(snapshot, pages, observer);
-    let mut job = raise::raise(snapshot, &plan, &mut built, &mut fill, notes)?;
+    let mut job = raise::raise((snapshot, graph), &plan, &mut built, &mut fill, notes)?;
     let page_bytes = fill.finish()?;
 
     observer.stage(Stage::Bind);
-    bind::bind(snapshot, &plan, &built, &mut job, notes)?;
+    bind::bind((snapshot, graph), &plan, &built, &mut job, notes)?;
 
     observer.stage(Stage::Release);
     let report = RestartReport {
@@ -145,7 +149,7 @@ fn run(
     if policies.hears(Name::PreResume) {
         policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
     }
-    let committed = build::commit(snapshot, &plan, &built, notes)?;
+    let committed = build::commit(snapshot, graph, &plan, &built, notes)?;
     match release(job, &snapshot.processes, request.signal, report.lead) {
         Ok(()) => {
             built.keep();

@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::PlanError;
+use super::graph::Graph;
 use super::ids;
 use super::space::find_room;
 use crate::engine::note::Notes;
@@ -16,8 +17,7 @@ use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
-use crate::resource::memory::shared::{self, SharedMemoryV1};
-use crate::resource::{KindError, Plan as KindPlan, Uses, file_kind, task_kind, uses};
+use crate::resource::{KindError, Plan as KindPlan, Room, Uses, When, task_kind, uses};
 use crate::sys::process::has_capability;
 use crate::tracee::Scratch;
 
@@ -33,6 +33,9 @@ pub enum Maker {
     /// An earlier process of the job, as a sibling: they share something that only cloning can share.
     Sibling(usize),
 }
+
+/// Addresses of objects that wait in memory, and the room that each has.
+pub type Parked = HashMap<ObjectId, (u64, Room)>;
 
 /// Every decision of a restart.
 pub struct Plan {
@@ -50,8 +53,8 @@ pub struct Plan {
     pub scratch: u64,
     /// Address where the vdso waits while areas are mapped.
     pub vdso_parking: u64,
-    /// Where shared memory is parked.
-    pub parked: HashMap<ObjectId, u64>,
+    /// Where objects wait in the memory of the first stub and of everybody who is forked from it, and how much room they have.
+    pub parked: Parked,
     /// Path rules.
     pub relocations: Relocations,
     /// What the job does with each object, by position.
@@ -77,11 +80,20 @@ impl Plan {
     pub fn path(&self, saved: &Path) -> PathBuf {
         self.relocations.apply(saved)
     }
+
+    /// The object that an area maps by a descriptor, rather than from where it waits.
+    pub fn maps_file(&self, backing: &Backing) -> Option<ObjectId> {
+        match backing {
+            Backing::Object { object, .. } if !self.parked.contains_key(object) => Some(*object),
+            Backing::Object { .. } | Backing::Anonymous | Backing::Special(_) => None,
+        }
+    }
 }
 
 /// Takes every decision, or says everything that stands in the way.
 pub fn plan(
     snapshot: &Snapshot,
+    graph: &Graph,
     request: &RestartRequest,
     ids: Ids,
     relocations: &Relocations,
@@ -93,12 +105,12 @@ pub fn plan(
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
     let uses = uses(snapshot);
-    check_kinds(snapshot, relocations, &uses, notes)?;
+    check_kinds(snapshot, graph, relocations, &uses, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
     }
-    let (scratch, vdso_parking, parked) = lay_out(snapshot).at(Stage::Plan)?;
+    let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
     Ok(Plan {
         restore_pid,
         restore_pgid,
@@ -188,13 +200,12 @@ fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
 }
 
 /// Asks every kind about everything; one complaint is reported as it is, several together.
-fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, uses: &[Uses], notes: &mut Notes) -> Result<(), Failure> {
+fn check_kinds(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, uses: &[Uses], notes: &mut Notes) -> Result<(), Failure> {
     let path = |saved: &Path| relocations.apply(saved);
     let mut cx = KindPlan { snapshot, path: &path, uses, warnings: Vec::new() };
     let mut complaints: Vec<KindError> = Vec::new();
-    for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind != shared::TAG.kind) {
-        let checked = file_kind(&object.record).and_then(|kind| kind.plan((id, object), &mut cx));
-        complaints.extend(checked.err());
+    for (id, object, live) in graph.objects(snapshot) {
+        complaints.extend(live.plan((id, object), &mut cx).err());
         notes.lose_all(&Subject::path(&object.path), std::mem::take(&mut cx.warnings));
     }
     for process in &snapshot.processes {
@@ -205,6 +216,11 @@ fn check_kinds(snapshot: &Snapshot, relocations: &Relocations, uses: &[Uses], no
         }
         notes.lose_all(&Subject::pid(process.pid), std::mem::take(&mut cx.warnings));
     }
+    together(complaints)
+}
+
+/// All that stands in the way as one failure; one complaint is reported as it is.
+pub fn together(mut complaints: Vec<KindError>) -> Result<(), Failure> {
     match complaints.len() {
         0 => Ok(()),
         1 => Err(complaints.remove(0)).at(Stage::Plan),
@@ -232,28 +248,24 @@ fn several(complaints: &[KindError]) -> PlanError {
 }
 
 /// Chooses addresses that are free in every process, and in ourselves, from whom the first stub is forked.
-fn lay_out(snapshot: &Snapshot) -> Result<(u64, u64, HashMap<ObjectId, u64>), PlanError> {
+fn lay_out(snapshot: &Snapshot, graph: &Graph) -> Result<(u64, u64, Parked), PlanError> {
     const VDSO_ROOM: u64 = 1 << 20;
     const APART: u64 = 2 << 20;
     let align = |bytes: u64| bytes.next_multiple_of(APART) + APART;
-    let mut shared_memory = Vec::new();
-    for (id, object) in (0..).zip(&snapshot.objects).filter(|(_, object)| object.record.kind == shared::TAG.kind) {
-        let state: SharedMemoryV1 =
-            object.record.decode(shared::TAG).map_err(|error| PlanError::Inconsistent { what: error.to_string() })?;
-        // Huge pages of 1 GiB want addresses of that alignment.
-        shared_memory.push((id, state.bytes, state.page_bytes.max(APART)));
-    }
+    let waits = |when: When| if let When::FirstStub(room) = when { Some(room) } else { None };
+    let rooms = graph.objects(snapshot).filter_map(|(id, _, live)| Some((id, waits(live.when())?)));
+    let rooms: Vec<(ObjectId, Room)> = rooms.map(|(id, room)| (id, Room { align: room.align.max(APART), ..room })).collect();
     let scratch_room = align(Scratch::footprint(Scratch::LARGE)) + align(VDSO_ROOM);
-    let bytes = shared_memory.iter().fold(scratch_room, |sum, (_, bytes, page)| sum + bytes.next_multiple_of(*page) + 2 * page);
+    let bytes = rooms.iter().fold(scratch_room, |sum, (_, room)| sum + room.bytes.next_multiple_of(room.align) + 2 * room.align);
     let own: Vec<(u64, u64)> = own_areas().into_iter().map(|area| (area.0, area.1)).collect();
     let scratch = find_room(&snapshot.memories, &own, bytes).ok_or(PlanError::NoRoom { bytes })?;
     let vdso_parking = scratch + align(Scratch::footprint(Scratch::LARGE));
     let mut at = vdso_parking + align(VDSO_ROOM);
-    let mut parked = HashMap::new();
-    for (id, bytes, page) in shared_memory {
-        at = at.next_multiple_of(page);
-        parked.insert(id, at);
-        at += bytes.next_multiple_of(page) + page;
+    let mut parked = Parked::new();
+    for (id, room) in rooms {
+        at = at.next_multiple_of(room.align);
+        parked.insert(id, (at, room));
+        at += room.bytes.next_multiple_of(room.align) + room.align;
     }
     Ok((scratch, vdso_parking, parked))
 }
@@ -299,13 +311,5 @@ fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, first: Optio
         Some(_) if matches!(natural, Maker::Parent(parent) if shares(parent)) => Ok(natural),
         Some(other) if makers[other] == natural => Ok(Maker::Sibling(other)),
         Some(_) => Err(PlanError::Lineage { pid: process.pid, what: "the memory or descriptors of process", id: process.ppid }),
-    }
-}
-
-/// Whether an area of the snapshot maps a file rather than parked shared memory.
-pub fn maps_file(snapshot: &Snapshot, backing: &Backing) -> Option<ObjectId> {
-    match backing {
-        Backing::Object { object, .. } if snapshot.objects[*object as usize].record.kind != shared::TAG.kind => Some(*object),
-        Backing::Object { .. } | Backing::Anonymous | Backing::Special(_) => None,
     }
 }

@@ -6,13 +6,14 @@
 use super::PlanError;
 use super::build::{Objects, settle};
 use super::fill::Fill;
+use super::graph::Graph;
 use super::ids;
 use super::plan::{Maker, Plan};
 use crate::engine::note::Notes;
 use crate::engine::request::Place;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, State};
-use crate::resource::memory::{shared, special};
+use crate::resource::memory::special;
 use crate::sys::{Errno, process};
 use crate::tracee::stub::{self, Birth};
 use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError, release};
@@ -64,7 +65,13 @@ impl Job {
 }
 
 /// Makes all processes and threads, with their memory filled. Nobody runs yet.
-pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut Fill<'_>, notes: &mut Notes) -> Result<Job, Failure> {
+pub fn raise(
+    (snapshot, graph): (&Snapshot, &Graph),
+    plan: &Plan,
+    objects: &mut Objects,
+    fill: &mut Fill<'_>,
+    notes: &mut Notes,
+) -> Result<Job, Failure> {
     if plan.place != Place::Host
         && let Err(error) = ids::leave_free(snapshot)
     {
@@ -77,9 +84,9 @@ pub fn raise(snapshot: &Snapshot, plan: &Plan, objects: &mut Objects, fill: &mut
         .any(|thread| thread.records.iter().any(|record| record.kind == "seccomp"));
     let (mut seed, scratch) = first_stub(snapshot, plan, filtered).at(Stage::Raise)?;
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
-    park(snapshot, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
+    park(graph, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
-    settle(snapshot, plan, objects, notes)?;
+    settle(snapshot, graph, plan, objects, notes)?;
     let writable = objects.close_programs(snapshot).at(Stage::Build)?;
     close_in_stub(&writable, &mut seed, &scratch).at(Stage::Raise)?;
     let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
@@ -168,18 +175,11 @@ fn own_special(pid: i32) -> Result<Vec<(String, u64, u64)>, TraceeError> {
     Ok(maps.lines().filter_map(parse).collect())
 }
 
-/// In the first stub: shared memory is made where it will be parked, and the special areas step out of every process's way.
-fn park(
-    snapshot: &Snapshot,
-    plan: &Plan,
-    seed: &mut Stopped,
-    scratch: &Scratch,
-    special: &mut [(String, u64, u64)],
-) -> Result<(), TraceeError> {
+/// In the first stub: what waits in its memory is made, and the special areas step out of every process's way.
+fn park(graph: &Graph, plan: &Plan, seed: &mut Stopped, scratch: &Scratch, special: &mut [(String, u64, u64)]) -> Result<(), TraceeError> {
     let mut batch = Batch::new();
-    for (id, address) in &plan.parked {
-        let state = snapshot.objects[*id as usize].record.decode(shared::TAG).expect("decoded by the plan");
-        shared::park(&state, *address, &mut batch);
+    for (id, (address, _)) in &plan.parked {
+        graph.live(*id).seed(*address, &mut batch);
     }
     let mut at = plan.vdso_parking;
     let mut moves = Vec::new();

@@ -10,20 +10,17 @@ use std::sync::Arc;
 use super::flag_words;
 use crate::engine::note::Notes;
 use crate::engine::origin;
+use crate::engine::restart::Graph;
 use crate::error::{At, Failure, Stage, Subject};
-use crate::image::{Backing, FileAction, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Record, RecordError, Snapshot, Tag};
+use crate::image::{Backing, FileAction, FileChoice, ObjectAction, ObjectChoice, ObjectId, Snapshot};
 use crate::policy::event::{Changed, DescriptorRef, Differs, FileEvent, Member, ObjectEvent, RestartEvent, Side};
 use crate::policy::relocate::Relocations;
 use crate::policy::{Event, Name, Stack, Verdict};
-use crate::resource::file::regular::{Keep, Regular, RegularV1};
 use crate::resource::file::stand_in;
-use crate::resource::memory::shared;
-use crate::resource::{FileKind, KindError};
-
-const REGULAR: Tag = <Regular as FileKind>::TAG;
+use crate::resource::{FileFacts, KindError, Question, file_kind};
 
 /// The event before a restart, about a context file at `path`.
-pub fn restart_event(snapshot: &Snapshot, path: Option<&Path>) -> RestartEvent {
+pub fn restart_event(snapshot: &Snapshot, graph: &Graph, path: Option<&Path>) -> RestartEvent {
     let saved = &snapshot.origin;
     RestartEvent {
         path: path.map(|path| path.display().to_string()),
@@ -36,18 +33,18 @@ pub fn restart_event(snapshot: &Snapshot, path: Option<&Path>) -> RestartEvent {
         processes: snapshot.processes.iter().map(|process| Member { pid: process.pid, name: process.name.clone() }).collect(),
         threads: snapshot.processes.iter().map(|process| process.threads.len()).sum(),
         annotations: snapshot.annotations.iter().cloned().collect::<BTreeMap<_, _>>(),
-        differs: differs(snapshot),
+        differs: differs(snapshot, graph),
     }
 }
 
-fn differs(snapshot: &Snapshot) -> Differs {
+fn differs(snapshot: &Snapshot, graph: &Graph) -> Differs {
     let (here, saved) = (origin::here(), &snapshot.origin);
     let (mut libraries, mut files) = (Vec::new(), Vec::new());
-    for (id, object) in (0..).zip(&snapshot.objects) {
-        let Ok(Some(state)) = regular(object) else { continue };
-        if state.keep == Keep::Reference && state.difference(&state.path).is_some() {
+    for (id, _, live) in graph.objects(snapshot) {
+        let Some(facts) = live.facts() else { continue };
+        if !facts.is_saved && live.difference(&facts.path).is_some() {
             let list = if is_program(snapshot, id) { &mut libraries } else { &mut files };
-            list.push(state.path.display().to_string());
+            list.push(facts.path.display().to_string());
         }
     }
     let is_taken = |pid: &i32| Path::new(&format!("/proc/{pid}")).exists();
@@ -73,78 +70,75 @@ fn is_program(snapshot: &Snapshot, id: ObjectId) -> bool {
 }
 
 /// Asks about every file and every other object, and changes the description accordingly.
-pub fn review(snapshot: &mut Arc<Snapshot>, relocations: &mut Relocations, policies: &mut Stack, notes: &mut Notes) -> Result<(), Failure> {
+pub fn review(
+    snapshot: &mut Arc<Snapshot>,
+    graph: &mut Graph,
+    relocations: &mut Relocations,
+    policies: &mut Stack,
+    notes: &mut Notes,
+) -> Result<(), Failure> {
     for id in 0..snapshot.objects.len() {
-        let object = &snapshot.objects[id];
+        let about = Subject::path(&snapshot.objects[id].path);
         let id = ObjectId::try_from(id).unwrap_or(ObjectId::MAX);
-        let about = Subject::path(&object.path);
-        match object.record.kind.as_str() {
-            "regular" => review_file(snapshot, id, relocations, policies, notes).map_err(|failure| failure.about(about))?,
-            "directory" => {}
-            kind if kind == shared::TAG.kind => {}
-            _ if policies.hears(Name::ObjectDisposition) => {
-                review_object(snapshot, id, policies).map_err(|failure| failure.about(about))?;
-            }
-            _ => {}
-        }
+        let reviewed = match graph.live(id).question() {
+            Question::Nothing => Ok(()),
+            Question::File => review_file((snapshot, graph), id, relocations, policies, notes),
+            Question::Object if policies.hears(Name::ObjectDisposition) => review_object((snapshot, graph), id, policies),
+            Question::Object => Ok(()),
+        };
+        reviewed.map_err(|failure| failure.about(about))?;
     }
     Ok(())
 }
 
-fn regular(object: &Object) -> Result<Option<RegularV1>, RecordError> {
-    if object.record.kind == REGULAR.kind { object.record.decode(REGULAR).map(Some) } else { Ok(None) }
-}
-
 fn review_file(
-    snapshot: &mut Arc<Snapshot>,
+    (snapshot, graph): (&mut Arc<Snapshot>, &mut Graph),
     id: ObjectId,
     relocations: &mut Relocations,
     policies: &mut Stack,
     notes: &mut Notes,
 ) -> Result<(), Failure> {
-    let Some(state) = regular(&snapshot.objects[id as usize]).at(Stage::Review)? else { return Ok(()) };
-    let path = relocations.apply(&state.path);
-    let asked = policies.hears(Name::FileDisposition) || state.action != FileAction::Merge;
+    let Some(facts) = graph.live(id).facts() else { return Ok(()) };
+    let path = relocations.apply(&facts.path);
+    let asked = policies.hears(Name::FileDisposition) || facts.action != FileAction::Merge;
     if !asked {
-        policies.stays(path.display().to_string(), state.action.word(), who_decided(&state));
+        policies.stays(path.display().to_string(), facts.action.word(), who_decided(facts.action));
         return Ok(());
     }
-    let choice = ask_file(snapshot, id, &state, &path, policies)?;
+    let choice = ask_file((snapshot, graph), id, &facts, &path, policies)?;
     let chosen = choice.path.as_deref().unwrap_or(&path);
-    let decided = decide(&state, choice.action, chosen, notes).at(Stage::Review)?;
+    let disposed = graph.live_mut(id).dispose(choice.action, chosen).at(Stage::Review)?;
+    disposed.warnings.into_iter().for_each(|text| notes.warn(Subject::default(), text));
     if let Some(new) = choice.path.clone() {
-        relocations.exactly(state.path.clone(), new);
+        relocations.exactly(facts.path, new);
     }
-    let offset = match decided.action {
-        FileAction::Ignore => Some(0),
-        FileAction::Append => Some(std::fs::metadata(chosen).map_or(0, |found| found.len())),
-        _ => None,
-    };
-    if offset.is_none() && decided == state {
-        return Ok(());
-    }
-    let snapshot = Arc::make_mut(snapshot);
-    snapshot.objects[id as usize].record = Record::encode(REGULAR, &decided).at(Stage::Review)?;
-    for description in snapshot.descriptions.iter_mut().filter(|description| description.object == id) {
-        description.offset = offset.unwrap_or(description.offset);
+    let Some(offset) = disposed.offset else { return Ok(()) };
+    for description in Arc::make_mut(snapshot).descriptions.iter_mut().filter(|description| description.object == id) {
+        description.offset = offset;
     }
     Ok(())
 }
 
 /// Who has decided about a file that nobody is asked about now.
-fn who_decided(state: &RegularV1) -> &'static str {
-    if state.action == FileAction::Merge { "default" } else { "the checkpoint" }
+fn who_decided(action: FileAction) -> &'static str {
+    if action == FileAction::Merge { "default" } else { "the checkpoint" }
 }
 
-fn ask_file(snapshot: &Snapshot, id: ObjectId, state: &RegularV1, path: &Path, policies: &mut Stack) -> Result<FileChoice, Failure> {
-    let kept = FileChoice { action: state.action, path: None };
+fn ask_file(
+    (snapshot, graph): (&Snapshot, &Graph),
+    id: ObjectId,
+    facts: &FileFacts,
+    path: &Path,
+    policies: &mut Stack,
+) -> Result<FileChoice, Failure> {
+    let kept = FileChoice { action: facts.action, path: None };
     let opinion = if policies.hears(Name::FileDisposition) {
-        policies.ask(&Event::FileDisposition(file_event(snapshot, id, state, path))).at(Stage::Review)?
+        policies.ask(&Event::FileDisposition(file_event((snapshot, graph), id, facts, path))).at(Stage::Review)?
     } else {
         None
     };
     let Some(opinion) = opinion else {
-        policies.stays(path.display().to_string(), state.action.word(), who_decided(state));
+        policies.stays(path.display().to_string(), facts.action.word(), who_decided(facts.action));
         return Ok(kept);
     };
     policies.decided(path.display().to_string(), &opinion);
@@ -158,35 +152,8 @@ fn ask_file(snapshot: &Snapshot, id: ObjectId, state: &RegularV1, path: &Path, p
     }
 }
 
-/// What an action means for a file with this state; refuses what the context file does not have.
-fn decide(state: &RegularV1, action: FileAction, path: &Path, notes: &mut Notes) -> Result<RegularV1, KindError> {
-    let mut decided = RegularV1 { action, ..state.clone() };
-    match (action, state.keep) {
-        (FileAction::Replace | FileAction::Substitute, Keep::Reference) => {
-            return Err(KindError::Denied {
-                what: format!("{} cannot be {}d: the context file does not have its contents", path.display(), action.word()),
-                remedy: format!("decide \"{}\" at the checkpoint, too", action.word()),
-            });
-        }
-        (FileAction::Merge | FileAction::Ignore | FileAction::Append, Keep::Saved) => decided.keep = Keep::Reference,
-        (FileAction::Replace, Keep::Saved | Keep::Deleted) => match state.difference(path) {
-            None if state.keep == Keep::Saved => {
-                decided.keep = Keep::Reference;
-                decided.action = FileAction::Merge;
-            }
-            None => {}
-            Some(difference) if difference.is_missing => {}
-            Some(_) => {
-                let text = format!("{} has changed since the checkpoint: the saved contents take its place", path.display());
-                notes.warn(Subject::default(), text);
-            }
-        },
-        _ => {}
-    }
-    Ok(decided)
-}
-
-fn file_event(snapshot: &Snapshot, id: ObjectId, state: &RegularV1, path: &Path) -> FileEvent {
+fn file_event((snapshot, graph): (&Snapshot, &Graph), id: ObjectId, facts: &FileFacts, path: &Path) -> FileEvent {
+    let live = graph.live(id);
     let (pid, descriptors) = holders(snapshot, id);
     let first = snapshot.descriptions.iter().find(|description| description.object == id);
     let flags = first.map_or(libc::O_RDONLY, |description| description.flags);
@@ -200,20 +167,20 @@ fn file_event(snapshot: &Snapshot, id: ObjectId, state: &RegularV1, path: &Path)
         pid,
         descriptors,
         path: path.display().to_string(),
-        kind: "regular".into(),
+        kind: live.tag().kind.into(),
         flags: flag_words(flags),
         writable: is_opened_to_write || areas.clone().any(|area| area.shared && area.has("mw")),
         offset: first.map_or(0, |description| description.offset),
-        size: state.size,
-        inode: state.ino,
-        mtime: state.mtime.0,
+        size: facts.size,
+        inode: facts.inode,
+        mtime: facts.mtime_s,
         mapped: executable || areas.clone().next().is_some(),
         shared: areas.any(|area| area.shared),
         executable,
-        deleted: state.keep == Keep::Deleted,
-        saved: state.keep != Keep::Reference,
-        decided: Some(state.action.word().into()),
-        changed: state.difference(path).map(|difference| Changed {
+        deleted: facts.is_deleted,
+        saved: facts.is_saved,
+        decided: Some(facts.action.word().into()),
+        changed: live.difference(path).map(|difference| Changed {
             missing: difference.is_missing,
             size: difference.size,
             mtime: difference.mtime,
@@ -240,7 +207,7 @@ fn holders(snapshot: &Snapshot, id: ObjectId) -> (i32, Vec<DescriptorRef>) {
     (pid.unwrap_or(0), descriptors)
 }
 
-fn review_object(snapshot: &mut Arc<Snapshot>, id: ObjectId, policies: &mut Stack) -> Result<(), Failure> {
+fn review_object((snapshot, graph): (&mut Arc<Snapshot>, &mut Graph), id: ObjectId, policies: &mut Stack) -> Result<(), Failure> {
     let object = &snapshot.objects[id as usize];
     let name = object.path.display().to_string();
     let (pid, descriptors) = holders(snapshot, id);
@@ -258,7 +225,9 @@ fn review_object(snapshot: &mut Arc<Snapshot>, id: ObjectId, policies: &mut Stac
     match choice {
         ObjectChoice { action: ObjectAction::Close, .. } => close(Arc::make_mut(snapshot), id),
         ObjectChoice { path: Some(path), .. } if !is_mapped => {
-            Arc::make_mut(snapshot).objects[id as usize].record = stand_in::record(path).at(Stage::Review)?;
+            let record = stand_in::record(path).at(Stage::Review)?;
+            graph.replace(id, file_kind(&record).and_then(|kind| kind.load(&record)).at(Stage::Review)?);
+            Arc::make_mut(snapshot).objects[id as usize].record = record;
         }
         ObjectChoice { path: Some(_), .. } => return refuse(format!("{name}, which the job maps and {} wants replaced,", opinion.by)),
         ObjectChoice { action: ObjectAction::Fail, .. } => return refuse(format!("{name}, as {} decided,", opinion.by)),
@@ -272,41 +241,5 @@ fn close(snapshot: &mut Snapshot, id: ObjectId) {
     let descriptions = &snapshot.descriptions;
     for table in &mut snapshot.tables {
         table.descriptors.retain(|descriptor| descriptions[descriptor.description as usize].object != id);
-    }
-}
-
-#[cfg(test)]
-mod test {
-    use super::*;
-    use std::path::PathBuf;
-
-    fn state(keep: Keep, path: &Path) -> RegularV1 {
-        let owner = (0, 0);
-        let path = path.to_owned();
-        RegularV1 { path, keep, dev: 1, ino: 2, size: 3, mtime: (4, 0), mode: 0o100_600, owner, evidence: None, action: FileAction::Merge }
-    }
-
-    #[test]
-    fn contents_that_were_not_saved_cannot_be_put_back() {
-        let mut notes = Notes::default();
-        let reference = state(Keep::Reference, Path::new("/data"));
-        let error = decide(&reference, FileAction::Replace, Path::new("/data"), &mut notes).unwrap_err();
-        assert_eq!(error.to_string(), "/data cannot be replaced: the context file does not have its contents");
-        let appended = decide(&reference, FileAction::Append, Path::new("/data"), &mut notes).unwrap();
-        assert_eq!((appended.keep, appended.action), (Keep::Reference, FileAction::Append));
-    }
-
-    #[test]
-    fn saved_contents_may_be_left_unused() {
-        let mut notes = Notes::default();
-        let directory = tempfile::tempdir().unwrap();
-        let path: PathBuf = directory.path().join("data");
-        let saved = state(Keep::Saved, &path);
-        assert_eq!(decide(&saved, FileAction::Merge, &path, &mut notes).unwrap().keep, Keep::Reference);
-        assert_eq!(decide(&saved, FileAction::Substitute, &path, &mut notes).unwrap().keep, Keep::Saved);
-        assert_eq!(decide(&saved, FileAction::Replace, &path, &mut notes).unwrap().keep, Keep::Saved, "it is missing");
-        std::fs::write(&path, "newer").unwrap();
-        decide(&saved, FileAction::Replace, &path, &mut notes).unwrap();
-        assert!(notes.take()[0].text.contains("has changed since the checkpoint"));
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Space, Table};
 use crate::proc::{Fdinfo, FileStat, ProcError};
 use crate::resource::file::{self, lock, owner};
-use crate::resource::{AnyFileKind, Capture, FILE_KINDS, Identity, KindError, Probe};
+use crate::resource::{AnyFileKind, Capture, FILE_KINDS, Identity, KindError, Probe, Question};
 use crate::sys::process;
 
 /// One descriptor that stands for its description.
@@ -98,14 +98,14 @@ fn object_of(
     probes: &[&Probe<'_>],
     findings: &mut Findings<'_, '_>,
 ) -> Result<Option<ObjectId>, Failure> {
-    let choice = match kind.map(|kind| (kind, kind.tag().kind)) {
-        Some((kind, "regular")) => {
-            let choice = findings.review.file(probes, "regular")?;
+    let word = kind.map(|kind| kind.tag().kind);
+    let choice = match kind.map(|kind| (kind, kind.question())) {
+        Some((kind, Question::File)) => {
+            let choice = findings.review.file(probes, kind.tag().kind)?;
             return capture(kind, probes, choice, findings).map(Some);
         }
-        Some((_, "directory")) => None,
-        Some((_, word)) => findings.review.object(probes, Some(word))?,
-        None => findings.review.object(probes, None)?,
+        Some((_, Question::Nothing)) => None,
+        Some((_, Question::Object)) | None => findings.review.object(probes, word)?,
     };
     match (choice, kind) {
         (Some(ObjectChoice { action: ObjectAction::Close, .. }), _) => Ok(None),

@@ -13,8 +13,8 @@ use super::{Contents, Findings, Seen, Source};
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Area, AreaAction, Backing, FileChoice, Memory, Object, ObjectId, Snapshot, Space};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir};
-use crate::resource::memory::{Mapped, areas, contents, shared};
-use crate::resource::{AnyFileKind, Identity, KindError, Probe};
+use crate::resource::memory::{Mapped, areas, contents, shared_memory as shared};
+use crate::resource::{AnyFileKind, Identity, KindError, Probe, Question};
 use crate::sys::{Errno, process};
 
 /// Fills in address spaces, the objects they map, and the contents of their pages.
@@ -147,8 +147,8 @@ impl Files {
         if let (Some(id), true) = (self.known.get(&key), kind.identity(&probe) != Identity::Description) {
             return Ok(*id);
         }
-        let is_regular = kind.tag().kind == "regular";
-        let choice = if is_regular { findings.review.file(&[&probe], "regular")? } else { FileChoice::default() };
+        let is_asked = kind.question() == Question::File;
+        let choice = if is_asked { findings.review.file(&[&probe], kind.tag().kind)? } else { FileChoice::default() };
         let id = capture(kind, &[&probe], choice, findings)?;
         self.known.insert(key, id);
         Ok(id)

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::name::{self, Name};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
-use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
+use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe, Question};
 use crate::sys::Errno;
 
 /// Directories.
@@ -48,6 +48,10 @@ impl FileKind for Directory {
                 remedy: "let the program close it first".into(),
             }),
         }
+    }
+
+    fn question(&self) -> Question {
+        Question::Nothing
     }
 
     fn plan(&self, state: &DirectoryV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {

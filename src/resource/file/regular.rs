@@ -24,7 +24,9 @@ use super::open;
 use super::replace::Replaced;
 use crate::image::{Description, FileAction, Object, ObjectId, Tag};
 use crate::proc::FileStat;
-use crate::resource::{Build, Built, Capture, Committed, FileKind, Identity, KindError, Opened, Plan, Probe, Uses};
+use crate::resource::{
+    Build, Built, Capture, Committed, Difference, Disposed, FileFacts, FileKind, Identity, KindError, Opened, Plan, Probe, Question, Uses,
+};
 use crate::sys::Errno;
 
 /// Regular files.
@@ -111,6 +113,60 @@ impl FileKind for Regular {
         let open =
             || open::reopen_to_read(first.copy()?).map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno));
         capture_path(first.link, first.stat, open, is_written, cx)
+    }
+
+    fn question(&self) -> Question {
+        Question::File
+    }
+
+    fn facts(&self, state: &RegularV1) -> Option<FileFacts> {
+        Some(FileFacts {
+            path: state.path.clone(),
+            size: state.size,
+            inode: state.ino,
+            mtime_s: state.mtime.0,
+            is_deleted: state.keep == Keep::Deleted,
+            is_saved: state.keep != Keep::Reference,
+            action: state.action,
+        })
+    }
+
+    fn difference(&self, state: &RegularV1, path: &Path) -> Option<Difference> {
+        state.difference(path)
+    }
+
+    fn dispose(&self, state: &mut RegularV1, action: FileAction, path: &Path) -> Result<Disposed, KindError> {
+        let mut disposed = Disposed::default();
+        match (action, state.keep) {
+            (FileAction::Replace | FileAction::Substitute, Keep::Reference) => {
+                return Err(KindError::Denied {
+                    what: format!("{} cannot be {}d: the context file does not have its contents", path.display(), action.word()),
+                    remedy: format!("decide \"{}\" at the checkpoint, too", action.word()),
+                });
+            }
+            (FileAction::Merge | FileAction::Ignore | FileAction::Append, Keep::Saved) => state.keep = Keep::Reference,
+            (FileAction::Replace, Keep::Saved | Keep::Deleted) => match state.difference(path) {
+                None if state.keep == Keep::Saved => {
+                    state.keep = Keep::Reference;
+                    state.action = FileAction::Merge;
+                    return Ok(disposed);
+                }
+                None => {}
+                Some(difference) if difference.is_missing => {}
+                Some(_) => {
+                    let text = format!("{} has changed since the checkpoint: the saved contents take its place", path.display());
+                    disposed.warnings.push(text);
+                }
+            },
+            _ => {}
+        }
+        state.action = action;
+        disposed.offset = match action {
+            FileAction::Ignore => Some(0),
+            FileAction::Append => Some(fs::metadata(path).map_or(0, |found| found.len())),
+            _ => None,
+        };
+        Ok(disposed)
     }
 
     fn plan(&self, state: &RegularV1, (id, _): (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
@@ -209,7 +265,7 @@ impl RegularV1 {
     }
 
     /// How the file at `path` differs from the one that was saved; `None` when it does not.
-    pub fn difference(&self, path: &Path) -> Option<Difference> {
+    fn difference(&self, path: &Path) -> Option<Difference> {
         let Ok(found) = fs::metadata(path) else { return Some(Difference { is_missing: true, ..Difference::default() }) };
         let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, self) };
         if now.is_untouched(self) {
@@ -226,19 +282,6 @@ impl RegularV1 {
         };
         Some(difference).filter(|difference| *difference != Difference::default())
     }
-}
-
-/// How a file differs from what it was at the checkpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Difference {
-    /// Nothing is there.
-    pub is_missing: bool,
-    /// Its size is another.
-    pub size: bool,
-    /// Its time of last change is another, and nothing proves that its contents are the same.
-    pub mtime: bool,
-    /// Its contents are proved to be others.
-    pub content: bool,
 }
 
 /// Describes a file by its path, for descriptors as well as for mapped files without one. `open` makes a readable descriptor of it, of its

@@ -176,3 +176,33 @@ fn a_saved_file_is_independent_of_its_path() {
     fs::remove_file(&path).unwrap();
     assert_eq!(super::super::test::with_plan(&Regular, &state), (None, vec![]));
 }
+
+fn with_keep(keep: Keep, path: &Path) -> RegularV1 {
+    let (path, owner) = (path.to_owned(), (0, 0));
+    RegularV1 { path, keep, dev: 1, ino: 2, size: 3, mtime: (4, 0), mode: 0o100_600, owner, evidence: None, action: FileAction::Merge }
+}
+
+#[test]
+fn contents_that_were_not_saved_cannot_be_put_back() {
+    let mut state = with_keep(Keep::Reference, Path::new("/data"));
+    let error = Regular.dispose(&mut state, FileAction::Replace, Path::new("/data")).unwrap_err();
+    assert_eq!(error.to_string(), "/data cannot be replaced: the context file does not have its contents");
+    Regular.dispose(&mut state, FileAction::Append, Path::new("/data")).unwrap();
+    assert_eq!((state.keep, state.action), (Keep::Reference, FileAction::Append));
+}
+
+#[test]
+fn saved_contents_may_be_left_unused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    let kept = |action| {
+        let mut state = with_keep(Keep::Saved, &path);
+        let disposed = Regular.dispose(&mut state, action, &path).unwrap();
+        (state.keep, disposed.warnings.len())
+    };
+    assert_eq!(kept(FileAction::Merge), (Keep::Reference, 0));
+    assert_eq!(kept(FileAction::Substitute), (Keep::Saved, 0));
+    assert_eq!(kept(FileAction::Replace), (Keep::Saved, 0), "it is missing");
+    std::fs::write(&path, "newer").unwrap();
+    assert_eq!(kept(FileAction::Replace), (Keep::Saved, 1), "it has changed since");
+}

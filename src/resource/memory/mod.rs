@@ -6,7 +6,7 @@ pub mod area;
 pub mod fields;
 pub mod key;
 pub mod pages;
-pub mod shared;
+pub mod shared_memory;
 pub mod special;
 
 pub use area::{Mapped, areas};
