@@ -55,6 +55,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::namespace::cases,
     crate::terminals::cases,
     crate::stops::cases,
+    crate::kills::cases,
     crate::chaos::cases,
 ];
 

@@ -13,6 +13,7 @@ mod commands;
 mod decisions;
 mod job;
 mod journeys;
+mod kills;
 mod looking;
 mod namespace;
 mod observe;

@@ -5,6 +5,7 @@
 
 pub mod cli_support;
 pub mod descriptor;
+pub mod fault;
 pub mod namespace;
 pub mod pagemap;
 pub mod process;
@@ -16,7 +17,9 @@ pub use nix::errno::Errno;
 
 /// Turns the -1/errno convention of libc into a result.
 fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
-    if value == -1 { Err(Errno::last()) } else { Ok(value) }
+    let result = if value == -1 { Err(Errno::last()) } else { Ok(value) };
+    fault::point("sys");
+    result
 }
 
 /// Number of processors this process may run on, at least 1 (sched_getaffinity(2)).

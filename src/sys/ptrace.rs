@@ -5,7 +5,7 @@ use std::mem::{MaybeUninit, size_of, size_of_val};
 
 use libc::{c_long, c_void, pid_t, siginfo_t, user_regs_struct};
 
-use super::{Errno, check};
+use super::{Errno, check, fault};
 
 /// `PTRACE_EVENT_STOP`: the event of stops that no signal caused (ptrace(2), "PTRACE_SEIZE").
 pub const EVENT_STOP: i32 = 128;
@@ -30,6 +30,7 @@ pub const O_EXITKILL: i32 = libc::PTRACE_O_EXITKILL;
 pub const O_SUSPEND_SECCOMP: i32 = 1 << 21;
 
 fn request(request: u32, tid: pid_t, addr: usize, data: usize) -> Result<c_long, Errno> {
+    fault::point("tracee");
     // SAFETY: callers pass either plain numbers or addresses of live values whose size the request or `addr` states.
     check(unsafe { libc::ptrace(request, tid, addr as *mut c_void, data as *mut c_void) })
 }

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 
 use super::TraceeError;
-use crate::sys::{Errno, procvm};
+use crate::sys::{Errno, fault, procvm};
 
 /// Reads exactly `buffer.len()` bytes at `address` of process `pid`.
 pub fn read(pid: i32, address: u64, buffer: &mut [u8]) -> Result<(), TraceeError> {
@@ -38,6 +38,7 @@ pub fn read_word(pid: i32, address: u64) -> Result<u64, TraceeError> {
 }
 
 fn open(pid: i32, write: bool) -> std::io::Result<File> {
+    fault::point("tracee");
     OpenOptions::new().read(true).write(write).open(format!("/proc/{pid}/mem"))
 }
 
