@@ -14,7 +14,7 @@ use super::checksum::{Running, checksum};
 use super::error::ImageError;
 use super::layout::{Header, MAGIC, PAGE_BYTES, Page, padded, seal_of};
 use super::metadata;
-use super::snapshot::Snapshot;
+use super::snapshot::{Area, MmId, Snapshot};
 use super::source::Source;
 
 /// A context file being read. Header and description are verified.
@@ -97,6 +97,11 @@ impl Reader {
     /// The description of the job. Clone the `Arc` to keep it while blocks are read.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    /// Says which areas a memory has whose description stands in another file: pages outside of them are refused.
+    pub fn confine(&mut self, memory: MmId, areas: &[Area]) {
+        self.bounds.confine(memory, areas);
     }
 
     /// Whether blocks can be read by their entries.

@@ -32,6 +32,9 @@ pub enum KindError {
     /// Rights that the user of the restart does not have.
     #[error("{what}")]
     Denied { what: String, remedy: String },
+    /// The context file says something that cannot be true.
+    #[error("the context file contradicts itself: {what}")]
+    Inconsistent { what: String },
     /// `/proc` could not be read.
     #[error(transparent)]
     Proc(#[from] ProcError),
@@ -58,7 +61,7 @@ impl KindError {
 impl Classified for KindError {
     fn class(&self) -> Class {
         match self {
-            KindError::Unsupported { .. } | KindError::UnknownKind { .. } => Class::Perm,
+            KindError::Unsupported { .. } | KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Class::Perm,
             KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
             KindError::Changed { .. } => Class::Env,
@@ -73,7 +76,7 @@ impl Classified for KindError {
     fn errno(&self) -> Option<i32> {
         match self {
             KindError::Unsupported { .. } => Some(libc::EOPNOTSUPP),
-            KindError::UnknownKind { .. } => Some(libc::EINVAL),
+            KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Some(libc::EINVAL),
             KindError::Host { source, .. } => Some(*source as i32),
             KindError::Changed { .. } => Some(libc::ESTALE),
             KindError::Taken { .. } => Some(libc::EBUSY),
@@ -92,6 +95,7 @@ impl Classified for KindError {
             KindError::Record(error) => error.subject(),
             KindError::Unsupported { .. }
             | KindError::UnknownKind { .. }
+            | KindError::Inconsistent { .. }
             | KindError::Host { path: None, .. }
             | KindError::Taken { .. }
             | KindError::Denied { .. } => Subject::default(),
@@ -116,7 +120,7 @@ impl Classified for KindError {
             KindError::Host { source: Errno::EROFS, .. } => Some("choose another place, or make this one writable".into()),
             KindError::Host { source: Errno::ENOSPC | Errno::EDQUOT, .. } => Some("make room there".into()),
             KindError::Host { source: Errno::ENFILE, .. } => Some("raise /proc/sys/fs/file-max".into()),
-            KindError::Host { .. } => None,
+            KindError::Host { .. } | KindError::Inconsistent { .. } => None,
             KindError::Changed { .. } => {
                 Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into())
             }

@@ -42,6 +42,9 @@ pub enum PlanError {
     /// A directory that does not hold one whole job.
     #[error("{} does not hold all files of one job: {found} found that begin with context.", path.display())]
     Parts { path: PathBuf, found: usize },
+    /// Something else than a file among the files of a job in a directory.
+    #[error("{} is not a regular file", path.display())]
+    NoPart { path: PathBuf },
     /// Several files need attention.
     #[error("{} things stand in the way: {}", .problems.len(), listed(.problems))]
     Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String> },
@@ -67,7 +70,7 @@ impl Classified for PlanError {
             PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
             PlanError::Machine { .. } => Class::Env,
-            PlanError::Open { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } => Class::Args,
+            PlanError::Open { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } | PlanError::NoPart { .. } => Class::Args,
             PlanError::Several { class, .. } => *class,
         }
     }
@@ -76,9 +79,11 @@ impl Classified for PlanError {
         Some(match self {
             PlanError::IdTaken { .. } => libc::EBUSY,
             PlanError::IdForbidden => libc::EPERM,
-            PlanError::Lineage { .. } | PlanError::Inconsistent { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } => {
-                libc::EINVAL
-            }
+            PlanError::Lineage { .. }
+            | PlanError::Inconsistent { .. }
+            | PlanError::OnePart { .. }
+            | PlanError::Parts { .. }
+            | PlanError::NoPart { .. } => libc::EINVAL,
             PlanError::Machine { .. } => CR_EBADARCH,
             PlanError::Descriptors { .. } => libc::EMFILE,
             PlanError::NoStandard { .. } => libc::EBADF,
@@ -92,7 +97,7 @@ impl Classified for PlanError {
         match self {
             PlanError::IdTaken { id, .. } => Subject::pid(*id),
             PlanError::Lineage { pid, .. } => Subject::pid(*pid),
-            PlanError::Open { path, .. } | PlanError::Parts { path, .. } => Subject::path(path),
+            PlanError::Open { path, .. } | PlanError::Parts { path, .. } | PlanError::NoPart { path } => Subject::path(path),
             PlanError::NoStandard { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
             | PlanError::OnePart { .. }
@@ -119,7 +124,9 @@ impl Classified for PlanError {
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
             PlanError::Open { .. } => Some("check the name of the context file".into()),
             PlanError::OnePart { .. } => Some("restart the whole job: cr_restart --dir DIR".into()),
-            PlanError::Parts { .. } => Some("keep all files of one checkpoint, and no others, in the directory".into()),
+            PlanError::Parts { .. } | PlanError::NoPart { .. } => {
+                Some("keep all files of one checkpoint, and no others, in the directory".into())
+            }
             PlanError::Several { remedy, .. } => remedy.clone(),
             PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => None,
         }

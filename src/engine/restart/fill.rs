@@ -16,7 +16,7 @@ use super::plan::Plan;
 use super::raise::Raised;
 use crate::engine::observe::Observer;
 use crate::error::{At, Failure, Stage};
-use crate::image::{Area, Backing, Block, MmId, Reader, RunKind, Snapshot, Space};
+use crate::image::{Area, Backing, Block, MmId, Reader, Run, RunKind, Snapshot, Space};
 use crate::resource::KindError;
 use crate::resource::memory::{area, special};
 use crate::sys::{Errno, procvm};
@@ -32,8 +32,8 @@ pub struct Fill<'a> {
     snapshot: &'a Snapshot,
     pages: &'a mut Pages,
     observer: &'a mut dyn Observer,
-    /// Which pages each filled address space had.
-    filled: HashMap<MmId, PageRuns>,
+    /// The address spaces that have been filled: a process that has each, and which pages it had.
+    filled: HashMap<MmId, (i32, PageRuns)>,
     /// The block after the last one that was wanted, when reading a stream.
     ahead: Option<(Block, Vec<u8>)>,
     done: u64,
@@ -43,8 +43,24 @@ pub struct Fill<'a> {
 enum Sink<'a> {
     /// A file of this many bytes.
     File(&'a File, u64),
-    /// Memory of a process, at this distance from the page's own address.
-    Memory { pid: i32, shift: u64, parent: Option<i32>, inherited: &'a [(u64, u64)], private_files: &'a [(u64, u64)] },
+    /// Memory of a process.
+    Memory(Target<'a>),
+}
+
+/// Memory of a process that is being filled.
+#[derive(Default)]
+struct Target<'a> {
+    pid: i32,
+    /// Distance from a page's own address.
+    shift: u64,
+    /// A process with the address space that *same* pages are equal to.
+    parent: Option<i32>,
+    /// Whether the inherited areas are those of that address space, so that *same* pages are there.
+    is_fork_of_parent: bool,
+    /// Areas that came from the maker.
+    inherited: &'a [(u64, u64)],
+    /// Areas where a page that nobody wrote shows a file.
+    private_files: &'a [(u64, u64)],
 }
 
 impl<'a> Fill<'a> {
@@ -66,7 +82,7 @@ impl<'a> Fill<'a> {
             };
             let sink = match (&file, shared) {
                 (Some(file), _) => Some(Sink::File(file, object.content_bytes)),
-                (None, Some(shift)) => Some(Sink::Memory { pid: seed, shift, parent: None, inherited: &[], private_files: &[] }),
+                (None, Some(shift)) => Some(Sink::Memory(Target { pid: seed, shift, ..Target::default() })),
                 (None, None) => None,
             };
             self.space(Space::Object(id), sink.as_ref())?;
@@ -104,12 +120,19 @@ impl<'a> Fill<'a> {
             .filter(|area| !area.shared && matches!(area.backing, Backing::Object { .. }))
             .map(|area| (area.start, area.end))
             .collect();
-        let sink =
-            Sink::Memory { pid: raised.pid, shift: 0, parent: from.map(|(_, pid)| pid), inherited: &ranges, private_files: &private_files };
+        let parent = self.snapshot.memories[id as usize].parent;
+        let sink = Sink::Memory(Target {
+            pid: raised.pid,
+            shift: 0,
+            parent: parent.and_then(|parent| self.filled.get(&parent)).map(|(pid, _)| *pid),
+            is_fork_of_parent: parent == from.map(|(maker, _)| maker),
+            inherited: &ranges,
+            private_files: &private_files,
+        });
         let had = self.space(Space::Memory(id), Some(&sink))?;
         if let Some((parent, _)) = from {
             let mut batch = Batch::new();
-            let parent_had = self.filled.get(&parent).map_or(&[] as &[_], Vec::as_slice);
+            let parent_had = self.filled.get(&parent).map_or(&[] as &[_], |(_, had)| had.as_slice());
             for (start, end) in dropped(parent_had, &had, &ranges) {
                 batch.call("drop pages", libc::SYS_madvise, [start.into(), (end - start).into(), libc::MADV_DONTNEED.into()]);
             }
@@ -117,7 +140,7 @@ impl<'a> Fill<'a> {
                 scratch.run(&mut raised.threads[0], &batch).at(Stage::Fill)?;
             }
         }
-        self.filled.insert(id, had);
+        self.filled.insert(id, (raised.pid, had));
         Ok(())
     }
 
@@ -280,11 +303,6 @@ fn dropped(parent: &[(u64, u64)], child: &[(u64, u64)], inherited: &[(u64, u64)]
     ranges.iter().flat_map(cut).collect()
 }
 
-fn covers(ranges: &[(u64, u64)], address: u64) -> bool {
-    let after = ranges.partition_point(|range| range.0 <= address);
-    after > 0 && address < ranges[after - 1].1
-}
-
 /// Puts one block where it belongs.
 fn put(block: &Block, data: &[u8], sink: &Sink<'_>) -> Result<(), KindError> {
     match sink {
@@ -301,41 +319,76 @@ fn put(block: &Block, data: &[u8], sink: &Sink<'_>) -> Result<(), KindError> {
             }
             Ok(())
         }
-        Sink::Memory { pid, shift, parent, inherited, private_files } => {
-            let data_runs: Vec<(u64, usize)> = block
-                .runs
-                .iter()
-                .filter(|run| run.kind == RunKind::Data)
-                .map(|run| (run.page * PAGE + shift, bytes_of(run.count)))
-                .collect();
-            if procvm::write_many(*pid, &data_runs, data) != Ok(data.len()) {
-                let mut rest = data;
-                for (address, bytes) in data_runs {
-                    let (now, later) = rest.split_at(bytes);
-                    memory::write(*pid, address, now)?;
-                    rest = later;
-                }
-            }
-            for run in block.runs.iter().filter(|run| run.kind != RunKind::Data) {
-                let address = run.page * PAGE;
-                let here = covers(inherited, address);
-                match (run.kind, parent) {
-                    (RunKind::Same, Some(parent)) if !here => copy(*parent, *pid, address, bytes_of(run.count))?,
-                    (RunKind::Zero, _) if here || covers(private_files, address) => {
-                        memory::write(*pid, address, &vec![0; bytes_of(run.count)])?;
-                    }
-                    _ => {}
-                }
-            }
-            Ok(())
-        }
+        Sink::Memory(target) => target.put(block, data),
     }
 }
 
-fn copy(from: i32, to: i32, address: u64, bytes: usize) -> Result<(), KindError> {
-    let mut buffer = vec![0; bytes];
-    memory::read(from, address, &mut buffer)?;
-    Ok(memory::write(to, address, &buffer)?)
+impl Target<'_> {
+    fn put(&self, block: &Block, data: &[u8]) -> Result<(), KindError> {
+        let data_runs: Vec<(u64, usize)> = block
+            .runs
+            .iter()
+            .filter(|run| run.kind == RunKind::Data)
+            .map(|run| (run.page * PAGE + self.shift, bytes_of(run.count)))
+            .collect();
+        if procvm::write_many(self.pid, &data_runs, data) != Ok(data.len()) {
+            let mut rest = data;
+            for (address, bytes) in data_runs {
+                let (now, later) = rest.split_at(bytes);
+                memory::write(self.pid, address, now)?;
+                rest = later;
+            }
+        }
+        block.runs.iter().filter(|run| run.kind != RunKind::Data).try_for_each(|run| self.put_without_data(run))
+    }
+
+    /// Pages whose contents do not stand in the block: page by page, for a run may reach over several areas.
+    fn put_without_data(&self, run: &Run) -> Result<(), KindError> {
+        let mut buffer = Vec::new();
+        let mut at = run.page * PAGE;
+        let end = at + u64::from(run.count) * PAGE;
+        while at < end {
+            let (here, next) = reach(self.inherited, at);
+            let (file, next_file) = reach(self.private_files, at);
+            let piece = end.min(next).min(next_file).min(at + MOST_AT_ONCE) - at;
+            let bytes = usize::try_from(piece).expect("at most a megabyte");
+            match (run.kind, self.parent) {
+                (RunKind::Same, Some(parent)) if !(here && self.is_fork_of_parent) => copy(parent, self.pid, at, &mut buffer, bytes)?,
+                (RunKind::Same, None) => {
+                    return Err(KindError::Inconsistent { what: format!("the page at {at:#x} is said to equal one of nobody") });
+                }
+                (RunKind::Zero, _) if here || file => {
+                    buffer.clear();
+                    buffer.resize(bytes, 0);
+                    memory::write(self.pid, at, &buffer)?;
+                }
+                (RunKind::Same | RunKind::Zero | RunKind::Data, _) => {
+                    at = end.min(next).min(next_file);
+                    continue;
+                }
+            }
+            at += piece;
+        }
+        Ok(())
+    }
+}
+
+/// Most bytes that are moved at once where no block limits it.
+const MOST_AT_ONCE: u64 = 1 << 20;
+
+/// Whether one of the ranges (ascending) covers `address`, and up to where that answer holds.
+fn reach(ranges: &[(u64, u64)], address: u64) -> (bool, u64) {
+    let after = ranges.partition_point(|range| range.0 <= address);
+    match after.checked_sub(1).map(|at| ranges[at].1).filter(|end| address < *end) {
+        Some(end) => (true, end),
+        None => (false, ranges.get(after).map_or(u64::MAX, |next| next.0)),
+    }
+}
+
+fn copy(from: i32, to: i32, address: u64, buffer: &mut Vec<u8>, bytes: usize) -> Result<(), KindError> {
+    buffer.resize(bytes, 0);
+    memory::read(from, address, buffer)?;
+    Ok(memory::write(to, address, buffer)?)
 }
 
 fn bytes_of(pages: u32) -> usize {
@@ -351,6 +404,23 @@ fn duplicate(fd: &impl AsFd) -> Result<File, KindError> {
 #[cfg(test)]
 mod test {
     use super::*;
+
+    #[test]
+    fn a_range_says_how_far_its_answer_reaches() {
+        let ranges = [(0x2000, 0x5000), (0x5000, 0x6000), (0x9000, 0xa000)];
+        let found = [0, 0x2000, 0x4fff, 0x5000, 0x6000, 0x9000, 0xa000].map(|address| reach(&ranges, address));
+        let (yes, no) = (|end| (true, end), |end| (false, end));
+        assert_eq!(found, [no(0x2000), yes(0x5000), yes(0x5000), yes(0x6000), no(0x9000), yes(0xa000), no(u64::MAX)]);
+    }
+
+    #[test]
+    fn a_page_that_equals_one_of_nobody_is_refused() {
+        let target = Target { pid: std::process::id().cast_signed(), ..Target::default() };
+        let same = |count| Run { page: 16, count, kind: RunKind::Same };
+        assert!(matches!(target.put_without_data(&same(1)), Err(KindError::Inconsistent { .. })));
+        // Zero pages of memory that is new cost nothing, however many they are said to be.
+        target.put_without_data(&Run { page: 16, count: u32::MAX, kind: RunKind::Zero }).unwrap();
+    }
 
     #[test]
     fn pages_that_only_the_parent_has_are_dropped_from_inherited_areas() {

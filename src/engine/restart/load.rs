@@ -4,6 +4,7 @@
 //! process in a file of its own.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -119,7 +120,7 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
         std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
     let mut found: Vec<(Part, Reader)> = Vec::new();
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
-        let reader = open_file(&entry.path())?;
+        let reader = open_part(&entry.path())?;
         let Some(part) = reader.snapshot().part.clone() else {
             let what = format!("{} is not a part of a job in a directory", entry.path().display());
             return Err(PlanError::Inconsistent { what }).at(Stage::Load);
@@ -127,17 +128,68 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
         found.push((part, reader));
     }
     found.sort_by_key(|(part, _)| part.index);
-    let whole = found.first().is_some_and(|(first, _)| {
-        first.count as usize == found.len() && (0..).zip(&found).all(|(index, (part, _))| part.index == index && part.job == first.job)
+    let whole = found.first().is_some_and(|(first, main)| {
+        let count = main.snapshot().processes.len();
+        first.count as usize == count
+            && found.len() == count
+            && (0..).zip(&found).all(|(index, (part, _))| part.index == index && part.count == first.count && part.job == first.job)
     });
     if !whole {
         return Err(PlanError::Parts { path: path.to_owned(), found: found.len() }).at(Stage::Load);
     }
     let mut readers = found.into_iter().map(|(_, reader)| reader);
     let main = readers.next().expect("a whole job has a first part");
-    Ok(Pages { main, parts: readers.collect(), spool: None })
+    let mut parts: Vec<Reader> = readers.collect();
+    confine(&main, &mut parts).at(Stage::Load)?;
+    Ok(Pages { main, parts, spool: None })
+}
+
+/// Opens one of the files in a directory: what is not a regular file is none, and nobody waits for it.
+fn open_part(path: &Path) -> Result<Reader, Failure> {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
+    let opened = File::options().read(true).custom_flags(flags).open(path).and_then(|file| Ok((file.metadata()?.is_file(), file)));
+    let read = match opened {
+        Ok((true, file)) => Reader::open(file).at(Stage::Load),
+        Ok((false, _)) => Err(PlanError::NoPart { path: path.to_owned() }).at(Stage::Load),
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Err(PlanError::NoPart { path: path.to_owned() }).at(Stage::Load),
+        Err(error) => Err(PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load),
+    };
+    read.map_err(|failure| failure.about(Subject::path(path)))
+}
+
+/// Each later part has the pages of the process at its place, which the first part describes.
+fn confine(main: &Reader, parts: &mut [Reader]) -> Result<(), PlanError> {
+    let whole = main.snapshot();
+    for (process, part) in whole.processes.iter().skip(1).zip(parts) {
+        let found = part.snapshot().processes.first().map(|process| process.pid);
+        if found != Some(process.pid) {
+            let what = format!("the file of process {} has process {}", process.pid, found.unwrap_or(0));
+            return Err(PlanError::Inconsistent { what });
+        }
+        if let Some(memory) = process.memory {
+            part.confine(PART_MEMORY, &whole.memories[memory as usize].areas);
+        }
+    }
+    Ok(())
 }
 
 fn errno(error: &std::io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file_in_a_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("context.1");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let refusal = || open_directory(directory.path()).err().unwrap().to_string();
+        assert!(refusal().ends_with("context.1 is not a regular file"), "{}", refusal());
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert!(refusal().ends_with("context.1 is not a regular file"), "{}", refusal());
+    }
 }

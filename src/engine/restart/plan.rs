@@ -256,7 +256,9 @@ fn lay_out(snapshot: &Snapshot, graph: &Graph) -> Result<(u64, u64, Parked), Pla
     let rooms = graph.objects(snapshot).filter_map(|(id, _, live)| Some((id, waits(live.when())?)));
     let rooms: Vec<(ObjectId, Room)> = rooms.map(|(id, room)| (id, Room { align: room.align.max(APART), ..room })).collect();
     let scratch_room = align(Scratch::footprint(Scratch::LARGE)) + align(VDSO_ROOM);
-    let bytes = rooms.iter().fold(scratch_room, |sum, (_, room)| sum + room.bytes.next_multiple_of(room.align) + 2 * room.align);
+    let added = |sum: u64, room: &Room| sum.checked_add(room.bytes.checked_next_multiple_of(room.align)?)?.checked_add(2 * room.align);
+    let bytes = rooms.iter().try_fold(scratch_room, |sum, (_, room)| added(sum, room));
+    let bytes = bytes.ok_or(PlanError::NoRoom { bytes: u64::MAX })?;
     let own: Vec<(u64, u64)> = own_areas().into_iter().map(|area| (area.0, area.1)).collect();
     let scratch = find_room(&snapshot.memories, &own, bytes).ok_or(PlanError::NoRoom { bytes })?;
     let vdso_parking = scratch + align(Scratch::footprint(Scratch::LARGE));

@@ -71,6 +71,51 @@ fn areas_are_ordered_and_aligned() {
 }
 
 #[test]
+fn areas_lie_where_a_process_can_have_them() {
+    let area = |change: fn(&mut Area)| refusal(|s| change(&mut s.memories[1].areas[2]));
+    assert_eq!(area(|a| a.end = 0x7fff_ffff_f000), "fine");
+    assert_eq!(area(|a| a.end = 0x8000_0000_0000), "the area 7fff00000000-800000000000 of memory 1 is empty or in a wrong place");
+    assert_eq!(area(|a| a.flags = vec![String::new(); 65]), "the area 7fff00000000-7fff00002000 of memory 1 has 65 flags");
+    let mapped = |s: &mut Snapshot| s.memories[0].areas[0].backing = Backing::Object { object: 1, offset: !0xfff };
+    assert_eq!(refusal(mapped), format!("the area 1000-400000 of memory 0 maps its object from byte {}", !0xfffu64));
+}
+
+#[test]
+fn somebody_must_be_alive_in_a_process() {
+    let only = |s: &mut Snapshot| s.processes[1].threads[0].dead = true;
+    assert_eq!(refusal(only), "process 101 has only threads that have ended");
+    let other = |s: &mut Snapshot| s.processes[0].threads[1].dead = true;
+    assert_eq!(refusal(other), "process 100 has a thread that has ended and is not its leader");
+}
+
+#[test]
+fn ids_and_signals_are_some_that_the_kernel_has() {
+    let one = |change: fn(&mut Process)| refusal(|s| change(&mut s.processes[1]));
+    assert_eq!(one(|p| p.pgid = -5), "process 101 has the process group -5");
+    assert_eq!(one(|p| p.sid = i32::MAX), format!("process 101 has the session {}", i32::MAX));
+    assert_eq!(one(|p| p.ppid = i32::MIN), format!("process 101 has the parent {}", i32::MIN));
+    assert_eq!(refusal(|s| s.processes[2].pid = 1 << 22), format!("process {0} has the id {0}", 1 << 22));
+    assert_eq!(one(|p| p.state = State::Stopped(65)), "process 101 is stopped by signal 65");
+    assert_eq!(one(|p| p.state = State::Stopped(9)), "process 101 is stopped by signal 9");
+    assert_eq!(refusal(|s| s.processes[2].state = State::Zombie(17)), "process 102 is a zombie with the status 0x11");
+    assert_eq!(one(|p| p.exit_signal = 65), "process 101 sends signal 65 when it ends");
+    assert_eq!(one(|p| p.shares_handlers_with = Some(1)), "process 101 shares its signal handlers with a later process");
+    assert_eq!(refusal(|s| s.descriptions[0].signal = -1), "description 0 sends signal -1");
+    assert_eq!(refusal(|s| s.descriptions[0].offset = u64::MAX), format!("description 0 stands at byte {}", u64::MAX));
+    let part = |s: &mut Snapshot| s.part = Some(Part { job: "x".into(), index: 2, count: 2 });
+    assert_eq!(refusal(part), "it is part 2 of 2");
+}
+
+#[test]
+fn pages_outside_of_areas_are_refused() {
+    for (page, count) in [(0, 1), (0x7ff, 2), (0x900, 1), (0x7_fff0_0000, 1), (1, u32::MAX)] {
+        let writer = Writer::begin(tempfile::tempfile().unwrap(), &sample()).unwrap();
+        let error = writer.put(Space::Memory(0), &[Run { page, count, kind: RunKind::Zero }], &[]).unwrap_err().to_string();
+        assert!(error.ends_with("of memory 0 belong to no area"), "{error}");
+    }
+}
+
+#[test]
 fn descriptors_ascend() {
     let wrong = "descriptor 0 of table 0 is in a wrong place";
     assert_eq!(refusal(|s| s.tables[0].descriptors.reverse()), wrong);

@@ -8,8 +8,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::area::huge;
-use crate::image::{Description, Record, RecordError, Tag};
-use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Probe, Question, Room, When};
+use crate::image::{Area, Backing, Description, Object, ObjectId, Record, RecordError, Tag};
+use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, Probe, Question, Room, When};
 use crate::tracee::Batch;
 
 /// Shared anonymous memory.
@@ -23,6 +23,9 @@ pub struct SharedMemoryV1 {
     /// 4096, or the size of its huge pages.
     pub page_bytes: u64,
 }
+
+/// Largest page that a processor knows.
+const MOST_PAGE_BYTES: u64 = 1 << 34;
 
 /// A record of shared memory of this size.
 pub fn record(bytes: u64, page_bytes: u64) -> Result<Record, RecordError> {
@@ -43,6 +46,29 @@ impl FileKind for SharedMemory {
 
     fn capture(&self, _: &[&Probe<'_>], _: &mut Capture) -> Result<SharedMemoryV1, KindError> {
         unreachable!("nothing is claimed")
+    }
+
+    /// It is as large as its contents, and as what is mapped of it.
+    fn plan(&self, state: &SharedMemoryV1, (id, object): (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
+        let SharedMemoryV1 { bytes, page_bytes } = *state;
+        let is_page = page_bytes.is_power_of_two() && (super::pages::PAGE..=MOST_PAGE_BYTES).contains(&page_bytes);
+        let whole = Some(bytes).filter(|_| is_page).and_then(|bytes| bytes.checked_next_multiple_of(page_bytes));
+        if bytes == 0 || whole.is_none() || bytes < object.content_bytes {
+            let has = object.content_bytes;
+            let what = format!("shared memory of {bytes} bytes in pages of {page_bytes} has {has} bytes of contents");
+            return Err(KindError::Inconsistent { what });
+        }
+        let is_beyond = |area: &&Area| {
+            let end = |offset: u64| offset.checked_add(area.bytes());
+            matches!(area.backing, Backing::Object { object, offset } if object == id && whole < end(offset))
+        };
+        match cx.snapshot.memories.iter().flat_map(|memory| &memory.areas).find(is_beyond) {
+            None => Ok(()),
+            Some(Area { start, end, .. }) => {
+                let what = format!("the area {start:x}-{end:x} reaches beyond its shared memory of {bytes} bytes");
+                Err(KindError::Inconsistent { what })
+            }
+        }
     }
 
     fn when(&self, state: &SharedMemoryV1) -> When {

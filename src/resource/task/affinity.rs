@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{known, warn};
 use crate::image::Tag;
-use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
+use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
 use crate::sys::process;
 use crate::tracee::Batch;
 
@@ -42,6 +42,13 @@ impl TaskKind for Affinity {
         // Processors usually have the numbers from 0 on; only a set of that form can be the whole machine.
         let is_everywhere = is_prefix(&mask) && mask == online();
         Ok(known(AffinityV1 { mask, is_everywhere }))
+    }
+
+    fn plan(&self, state: &AffinityV1, _cx: &mut Plan<'_>) -> Result<(), KindError> {
+        if MASK_BYTES < state.mask.len() {
+            return Err(KindError::Inconsistent { what: format!("a thread has a mask of {} processors", 8 * state.mask.len()) });
+        }
+        Ok(())
     }
 
     fn apply(&self, state: &AffinityV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
