@@ -9,6 +9,7 @@ pub mod bench;
 pub mod ci;
 pub mod demo;
 pub mod docs;
+pub mod fuzz;
 pub mod integration;
 pub mod new_kind;
 pub mod place;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Outcome, bench, ci, demo, docs, integration, new_kind, test, testprogs, tidy};
+use xtask::{Outcome, bench, ci, demo, docs, fuzz, integration, new_kind, test, testprogs, tidy};
 
 /// The chores of the project.
 #[derive(Parser)]
@@ -53,6 +53,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Restart images with right checksums and wrong contents: nothing may panic, hang or stay (as root)
+    Fuzz(fuzz::Options),
     /// Check everything that must hold before a change lands
     Ci,
     /// Check the rules of the project that a machine can check
@@ -83,6 +85,7 @@ fn run(task: Task) -> Outcome {
         Task::NewKind { sort, name } => new_kind::make(&sort, &name),
         Task::Bench(options) => bench::run(&options),
         Task::Measured { words } => bench::measure::measured(&words),
+        Task::Fuzz(options) => fuzz::run(&options),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
     }
