@@ -10,6 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::case::{Case, Scene};
 use crate::children::{End, wait_until};
@@ -36,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         ("state", state),
         ("relocate", relocate),
         ("again", again),
+        ("nothing-left", nothing_left),
         ("retry", retry),
         ("namespace", namespace),
         ("statuses", statuses),
@@ -322,6 +324,26 @@ fn again(site: &Site) -> Verdict {
     let second = site.restart(&[], &saved, &job)?;
     site.go(&second, "again")?;
     site.passes(&second)
+}
+
+/// A script that has no more to say leaves nothing behind: no zombie below `cr_restart` that a checkpoint of its tree would save.
+fn nothing_left(site: &Site) -> Verdict {
+    let hook = script(site, "success.lua", r#"cr.on("on-success", function() end)"#)?;
+    let job = site.start_program("file_action")?;
+    site.checkpoint_and_kill(&[], &context(site), &job)?;
+    for options in [&["--hook", &hook][..], &["--hook", &hook, "--namespace"][..]] {
+        let first = site.restart(options, &context(site), &job)?;
+        let others = || {
+            let text = fs::read_to_string(format!("/proc/{0}/task/{0}/children", first.waited)).unwrap_or_default();
+            text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        ensure(wait_until(site.patience, || others().len() == 1), || format!("{options:?}: children {:?}", others()))?;
+        for pid in others() {
+            kill(Pid::from_raw(pid.parse().attempt("read an id")?), Signal::SIGKILL).attempt("kill the job")?;
+        }
+        site.children.wait(first.waited, site.patience)?;
+    }
+    site.gone()
 }
 
 /// The pid is taken: tried again until it is free.

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use reprise::policy::event::Name;
-use reprise::policy::{LogLine, Policy, PolicyError};
+use reprise::policy::event::{AreaEvent, JobEvent, Name};
+use reprise::policy::{Event, LogLine, Policy, PolicyError};
 use reprise::script::Forked;
 use reprise::script::{Limits, LuaPolicy, Options};
 use serde_json::{Value, json};
@@ -166,13 +166,25 @@ const PROCESS_TESTS: &[(&str, fn())] = &[
     ("process_has_nothing_of_ours", process_has_nothing_of_ours),
     ("process_ends_with_its_policy", process_ends_with_its_policy),
     ("process_is_killed_and_its_group_too", process_is_killed_and_its_group_too),
+    ("commands_cannot_answer_for_the_script", commands_cannot_answer_for_the_script),
+    ("commands_in_sessions_of_their_own_end_with_the_script", commands_in_sessions_of_their_own_end_with_the_script),
+    ("a_script_is_ended_with_its_commands", a_script_is_ended_with_its_commands),
+    ("commands_in_the_background_are_left_alone", commands_in_the_background_are_left_alone),
+    ("memory_outside_of_lua_is_limited_too", memory_outside_of_lua_is_limited_too),
+    ("what_scripts_hold_a_job_for_counts_together", what_scripts_hold_a_job_for_counts_together),
+    ("the_time_limit_of_a_request_binds_scripts", the_time_limit_of_a_request_binds_scripts),
+    ("all_that_is_logged_in_a_request_counts", all_that_is_logged_in_a_request_counts),
+    ("nothing_is_left_of_a_process_without_a_policy", nothing_is_left_of_a_process_without_a_policy),
 ];
 
 fn loaded(script: &str) -> (tempfile::TempDir, LuaPolicy) {
+    loaded_with(script, Limits { call: Duration::from_secs(20), frozen: Duration::from_secs(20), ..Limits::default() })
+}
+
+fn loaded_with(script: &str, limits: Limits) -> (tempfile::TempDir, LuaPolicy) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("t.lua");
     fs::write(&path, format!("local cr = require 'cr'\n{script}")).unwrap();
-    let limits = Limits { call: Duration::from_secs(20), frozen: Duration::from_secs(20), ..Limits::default() };
     let policy = LuaPolicy::load(&Options { files: vec![path], limits, ..Options::default() }, &Forked);
     (directory, policy.unwrap_or_else(|error| panic!("{error}")))
 }
@@ -195,7 +207,9 @@ fn process_has_nothing_of_ours() {
     for fd in fs::read_dir(format!("/proc/{pid}/fd")).unwrap().map(Result::unwrap) {
         let number: i32 = fd.file_name().to_str().unwrap().parse().unwrap();
         let target = fs::read_link(fd.path()).unwrap();
-        assert!(number <= 2 || target.to_string_lossy().starts_with("socket:"), "descriptor {number} leads to {}", target.display());
+        let expected = if number <= 2 { "/dev/null" } else { "" };
+        let is_end = ["socket:", "anon_inode:[signalfd]"].iter().any(|end| target.to_string_lossy().starts_with(end));
+        assert!(target == Path::new(expected) || number > 2 && is_end, "descriptor {number} leads to {}", target.display());
     }
     assert_eq!(fs::read_link(format!("/proc/{pid}/fd/0")).unwrap(), Path::new("/dev/null"));
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -220,6 +234,168 @@ fn process_is_killed_and_its_group_too() {
     assert!(error.message.contains("'sh' was ended after its time limit"), "{error}");
     let pid = fs::read_to_string(note).unwrap();
     until(|| fs::read_to_string(format!("/proc/{}/stat", pid.trim())).map_or(true, |stat| stat.contains(") Z ")));
+}
+
+/// Whether nobody runs with this id any more.
+fn is_gone(pid: &str) -> bool {
+    fs::read_to_string(format!("/proc/{}/stat", pid.trim())).map_or(true, |stat| stat.contains(") Z "))
+}
+
+/// The text of a file once it has a whole line.
+fn line_in(path: &Path) -> String {
+    until(|| fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n')));
+    fs::read_to_string(path).unwrap()
+}
+
+fn commands_cannot_answer_for_the_script() {
+    for fd in 3..10 {
+        let script = r#"
+cr.on("pre-checkpoint", function()
+  local answer = '{"outcome":{"Ok":{"Returned":"skip"}},"log":[],"annotations":[]}'
+  local ran = cr.exec { "sh", "-c", 'echo "$M" >&FD; ls -l /proc/self/fd | wc -l', env = { M = answer } }
+  print(ran.status, ran.stderr)
+end)"#;
+        let (_directory, mut policy) = loaded(&script.replace("FD", &fd.to_string()));
+        let reply = policy.fire(Name::PreCheckpoint, &data(Name::PreCheckpoint)).unwrap_or_else(|error| panic!("{fd}: {error}"));
+        assert_eq!(reply.opinion, None, "descriptor {fd}");
+        assert!(reply.log[0].text.contains("file descriptor") || reply.log[0].text.contains("fd"), "descriptor {fd}: {:?}", reply.log);
+    }
+}
+
+/// A command that daemonizes twice, in a session of its own and without its environment.
+const ESCAPING: &str = "setsid env -i sh -c '(sleep 1000 & echo $! > NOTE) & wait' & setsid sleep 1000 & echo $! > OTHER; ";
+
+fn commands_in_sessions_of_their_own_end_with_the_script() {
+    let notes = tempfile::tempdir().unwrap();
+    let (one, other) = (notes.path().join("one"), notes.path().join("other"));
+    let command = ESCAPING.replace("NOTE", &one.display().to_string()).replace("OTHER", &other.display().to_string());
+    // Once as what runs into its time limit, once as what a command left behind.
+    for (then, event) in [("wait", Name::OnSuccess), ("true", Name::OnSuccess)] {
+        let script = format!("cr.on('on-success', function() cr.exec {{ 'sh', '-c', [[{command}{then}]], timeout = 2 }} end)");
+        let (_directory, mut policy) = loaded(&script);
+        let answer = policy.fire(event, &json!({}));
+        assert_eq!(answer.is_err(), then == "wait", "{answer:?}");
+        let pids = [line_in(&one), line_in(&other)];
+        drop(policy);
+        pids.iter().for_each(|pid| until(|| is_gone(pid)));
+        fs::remove_file(&one).unwrap();
+        fs::remove_file(&other).unwrap();
+    }
+}
+
+fn a_script_is_ended_with_its_commands() {
+    // By TERM, by KILL (the kernel ends the command itself then), and by the end of the stream.
+    for signal in [Some(nix::sys::signal::Signal::SIGTERM), Some(nix::sys::signal::Signal::SIGKILL), None] {
+        let notes = tempfile::tempdir().unwrap();
+        let note = notes.path().join("pid");
+        let script =
+            format!("cr.on('on-success', function() cr.exec {{ 'sh', '-c', 'echo $$ > {}; exec sleep 1000' }} end)", note.display());
+        let limits = Limits { call: Duration::from_secs(if signal.is_some() { 20 } else { 1 }), ..Limits::default() };
+        let (_directory, mut policy) = loaded_with(&script, limits);
+        let process = nix::unistd::Pid::from_raw(policy.pid().unwrap());
+        let ender = std::thread::spawn({
+            let note = note.clone();
+            move || {
+                let pid = line_in(&note);
+                if let Some(signal) = signal {
+                    nix::sys::signal::kill(process, signal).unwrap();
+                }
+                pid
+            }
+        });
+        policy.fire(Name::OnSuccess, &json!({})).unwrap_err();
+        let pid = ender.join().unwrap();
+        until(|| is_gone(&pid));
+    }
+}
+
+fn commands_in_the_background_are_left_alone() {
+    let notes = tempfile::tempdir().unwrap();
+    let note = notes.path().join("pid");
+    let script = format!(
+        "cr.on('on-success', function() cr.exec {{ 'sh', '-c', 'setsid sleep 1000 & echo $! > {}; wait', background = true }}
+         cr.exec {{ 'sleep', '1000', timeout = 0.5 }} end)",
+        note.display()
+    );
+    let (_directory, mut policy) = loaded(&script);
+    policy.fire(Name::OnSuccess, &json!({})).unwrap_err();
+    let pid = line_in(&note);
+    drop(policy);
+    assert!(!is_gone(&pid), "it was ended");
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.trim().parse().unwrap()), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The most that a process has used so far, KiB.
+fn peak_kib(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+fn memory_outside_of_lua_is_limited_too() {
+    for script in [
+        "for _ = 1, 60 do pcall(cr.on, 'frozen', { scope = ('x'):rep(8 << 20) }, print) end",
+        "local list = {} for i = 1, 100000 do list[i] = ('y'):rep(125) end for _ = 1, 60 do pcall(cr.on, 'frozen', { scope = list }, print) end",
+        "pcall(cr.glob, ('*'):rep(1 << 20), 'x') pcall(cr.glob, ('{a,'):rep(160) .. ('}'):rep(160), 'x') pcall(cr.glob, ('*'):rep(4096), 'x')",
+        "for i = 1, 5 do pcall(cr.json.decode, '[' .. ('[],'):rep(1300000) .. '1]') end",
+        "pcall(cr.json.encode, (function() local t = {} for i = 1, 1 << 20 do t[i] = 1 end return t end)())",
+        "pcall(cr.log.info, ('\\xff'):rep(20 << 20))",
+        "for i = 1, 100000 do if not pcall(cr.on, 'frozen', { scope = ('*x'):rep(120) }, print) then break end end",
+    ] {
+        let limits = Limits { call: Duration::from_secs(60), instructions: 100_000_000, ..Limits::default() };
+        let (_directory, policy) = loaded_with(script, limits);
+        let peak = peak_kib(policy.pid().unwrap()) >> 10;
+        assert!(peak < 64 + 32 + 40, "{peak} MiB after {script}");
+    }
+}
+
+fn what_scripts_hold_a_job_for_counts_together() {
+    let (_directory, mut policy) = loaded_with(
+        "cr.on('area-disposition', function() cr.exec { 'sleep', '0.15' } end)",
+        Limits { frozen: Duration::from_millis(600), ..Limits::default() },
+    );
+    let area = Event::AreaDisposition(AreaEvent::default());
+    let asked = (1..1000).find_map(|asked| policy.decide(&area).err().map(|error| (asked, error)));
+    let (asked, error) = asked.expect("it is ended");
+    assert!(asked <= 5, "after {asked} calls");
+    assert!(error.message.contains("'sleep' was ended after") || error.message.contains("all they may"), "{error}");
+    policy.begin_again();
+    policy.decide(&area).unwrap();
+}
+
+fn the_time_limit_of_a_request_binds_scripts() {
+    for script in [
+        "cr.on('pre-checkpoint', function() cr.exec { 'sleep', '100' } end)",
+        "cr.on('pre-checkpoint', function() while true do end end)",
+        "cr.on('pre-checkpoint', function() string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b') end)",
+    ] {
+        let limits = Limits { call: Duration::from_secs(1000), instructions: u64::MAX / 2, ..Limits::default() };
+        let (_directory, mut policy) = loaded_with(script, limits);
+        policy.limit(Some(std::time::Instant::now() + Duration::from_millis(300)));
+        let error = policy.decide(&Event::PreCheckpoint(JobEvent::default())).unwrap_err();
+        assert_eq!((error.class, error.code), (reprise::error::Class::Temp, nix::libc::ETIME), "{error}");
+        assert!(error.message.starts_with("the time limit of the request was over in a hook script: "), "{error}");
+        let error = policy.decide(&Event::PreCheckpoint(JobEvent::default())).unwrap_err();
+        assert_eq!(error.code, nix::libc::ETIME, "{error}");
+        assert!(error.remedy.unwrap().contains("--time"));
+    }
+}
+
+fn all_that_is_logged_in_a_request_counts() {
+    let (_directory, mut policy) = loaded("cr.on('area-disposition', function() for i = 1, 7000 do print('') end end)");
+    let area = Event::AreaDisposition(AreaEvent::default());
+    let lines: Vec<LogLine> = (0..20).flat_map(|_| policy.decide(&area).unwrap().log).collect();
+    let bytes: usize = lines.iter().map(|line| line.by.len() + line.text.len()).sum();
+    assert!(bytes < 66 << 10, "{bytes} bytes");
+    let told: Vec<&LogLine> = lines.iter().filter(|line| line.text.contains("the rest is left out")).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+fn nothing_is_left_of_a_process_without_a_policy() {
+    let (_directory, policy) = loaded("");
+    let pid = policy.pid().unwrap();
+    drop(policy);
+    assert!(!Path::new(&format!("/proc/{pid}")).exists(), "a zombie");
 }
 
 /// Waits for something that must come.

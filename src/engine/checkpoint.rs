@@ -26,7 +26,11 @@ use crate::tracee::freeze::{Deadline, Frozen, freeze};
 /// Writes a context file of a job, which runs on as before unless the request has a signal for it or a policy decides otherwise.
 pub fn checkpoint(request: &CheckpointRequest, policies: &mut Stack, observer: &mut dyn Observer) -> Result<CheckpointReport, Failure> {
     let mut notes = Notes::default();
-    let result = Flow { request, policies, begun: Instant::now() }.run(observer, &mut notes);
+    let deadline = Deadline::after(request.time_limit);
+    policies.limit(deadline.instant());
+    let result = Flow { request, policies, deadline, begun: Instant::now() }.run(observer, &mut notes);
+    // What scripts hear of the end is not part of what was limited.
+    policies.limit(None);
     notes.take().into_iter().for_each(|message| observer.message(message));
     let (hooks, frozen_hooks) = policies.time();
     result.map(|report| CheckpointReport {
@@ -41,12 +45,13 @@ pub fn checkpoint(request: &CheckpointRequest, policies: &mut Stack, observer: &
 struct Flow<'a> {
     request: &'a CheckpointRequest,
     policies: &'a mut Stack,
+    deadline: Deadline,
     begun: Instant,
 }
 
 impl Flow<'_> {
     fn run(&mut self, observer: &mut dyn Observer, notes: &mut Notes) -> Result<CheckpointReport, Failure> {
-        let deadline = Deadline::after(self.request.time_limit);
+        let deadline = self.deadline;
         observer.stage(Stage::Select);
         let selection = Selection::new(self.request).at(Stage::Select)?;
         let members = selection.members().at(Stage::Select)?;

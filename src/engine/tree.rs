@@ -256,9 +256,14 @@ fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
     if dir.read("environ").is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == b"REPRISE_OMIT=1")) {
         return true;
     }
-    let is_ours = || {
+    let runs_ours = |dir: &ProcDir| {
         let exe = dir.link("exe").unwrap_or_default();
         std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart" || name == "cr_checkpoint")
+    };
+    let is_ours = || match stat.state {
+        // A zombie runs nothing any more: its parent tells.
+        'Z' => ProcDir::open(stat.ppid).is_ok_and(|parent| runs_ours(&parent)),
+        _ => runs_ours(&dir),
     };
     // The process of a hook script (script/fork.rs): it belongs to the program that it helps.
     if stat.comm == "cr_hook_script" && is_ours() {

@@ -17,6 +17,8 @@ pub use event::{Event, Name};
 pub use stack::Stack;
 pub use verdict::Verdict;
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Classified};
@@ -28,6 +30,12 @@ pub trait Policy {
 
     /// Its answer. An error before the point of no return stops the request; afterwards it is reported.
     fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError>;
+
+    /// No answer may take longer than until then, from now on; `None` takes that back.
+    fn limit(&mut self, _until: Option<Instant>) {}
+
+    /// Another attempt at the same request begins: what may be spent in one is whole again.
+    fn begin_again(&mut self) {}
 
     /// What it wants to find again: from a checkpoint to the restart, as JSON. `None` when there is nothing.
     fn keep(&mut self) -> Result<Option<String>, PolicyError> {

@@ -168,10 +168,16 @@ impl Stack {
         std::mem::take(&mut self.log)
     }
 
+    /// No policy may take longer than until then, from now on; `None` takes that back.
+    pub fn limit(&mut self, until: Option<Instant>) {
+        self.policies.iter_mut().for_each(|policy| policy.limit(until));
+    }
+
     /// Forgets decisions and notes, before another attempt.
     pub fn begin_again(&mut self) {
         self.decisions.clear();
         self.annotations.clear();
+        self.policies.iter_mut().for_each(|policy| policy.begin_again());
     }
 
     /// Time spent in policies: in all, and while a job stood still that would have run otherwise.

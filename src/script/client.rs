@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::filter::{self, Filter};
 use super::shape::Shape;
 use super::text::known;
+use super::vm::Allowance;
 use super::wire::{Answer, HandlerRow, LONGEST_ANSWER, Outcome, Request, send};
 use super::{Limits, Options};
 use crate::error::Class;
@@ -52,6 +53,24 @@ pub struct LuaPolicy {
     /// Why the script's process is gone.
     ended: Option<String>,
     log: Vec<LogLine>,
+    /// What is left of this request.
+    left: Left,
+    /// No call may take longer than until then.
+    until: Option<Instant>,
+}
+
+/// What may still be spent in a request.
+struct Left {
+    /// Time while the job stands still.
+    frozen: Duration,
+    /// Bytes of log.
+    log_bytes: usize,
+}
+
+impl Left {
+    fn all(limits: &Limits) -> Left {
+        Left { frozen: limits.frozen, log_bytes: limits.log_bytes }
+    }
 }
 
 /// A handler with its filter ready for use.
@@ -84,11 +103,15 @@ impl LuaPolicy {
             remedy: None,
         })?;
         let limits = options.limits;
-        let mut policy = LuaPolicy { handlers: Vec::new(), limits, stream, process, buffer: Vec::new(), ended: None, log: Vec::new() };
+        let left = Left::all(&limits);
+        let (handlers, buffer, log) = (Vec::new(), Vec::new(), Vec::new());
+        let mut policy = LuaPolicy { handlers, limits, stream, process, buffer, ended: None, log, left, until: None };
         let scripts: Vec<String> = options.files.iter().map(|file| file.display().to_string()).collect();
         let scripts = scripts.join(", ");
         let budget = limits.call.saturating_mul(u32::try_from(options.files.len().max(1)).unwrap_or(u32::MAX));
-        let answer = policy.answer(budget, &format!("loading {scripts}"))?;
+        // The state is made in this time, too.
+        let answer = policy.answer(budget.saturating_mul(2), &format!("loading {scripts}"))?;
+        policy.keep_log(&answer.log);
         policy.log = answer.log;
         match answer.outcome {
             Ok(Outcome::Loaded(rows)) => policy.handlers = rows.into_iter().map(Chained::new).collect::<Result<_, _>>()?,
@@ -126,12 +149,30 @@ impl LuaPolicy {
         };
         match fields.keys().find(|field| shape.field(field).is_none()) {
             Some(field) => Err(PolicyError::script(format!("{} has no field '{field}' {}", name.word(), known(field, shape.names())))),
-            None => self.chain(name, data),
+            None => {
+                self.left = Left::all(&self.limits);
+                self.chain(name, data)
+            }
         }
     }
 
-    /// Asks the handlers of an event one after the other until one has an answer.
+    /// What was logged is no longer left.
+    fn keep_log(&mut self, lines: &[LogLine]) {
+        let bytes = lines.iter().map(|line| line.by.len() + line.text.len() + 3).sum();
+        self.left.log_bytes = self.left.log_bytes.saturating_sub(bytes);
+    }
+
+    /// Asks the handlers of an event one after the other until one has an answer; while the job stands still, that is taken from its budget.
     fn chain(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
+        let begun = Instant::now();
+        let reply = self.asked(name, data);
+        if name.holds_the_job(data) {
+            self.left.frozen = self.left.frozen.saturating_sub(begun.elapsed());
+        }
+        reply
+    }
+
+    fn asked(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
         let mut reply = Reply { log: self.take_log(), ..Reply::nothing() };
         for index in 0..self.handlers.len() {
             if self.handlers[index].name != name || !self.handlers[index].filter.matches(data) {
@@ -163,9 +204,49 @@ impl LuaPolicy {
     }
 
     fn call(&mut self, handler: usize, name: Name, data: &Value) -> Result<Answer, PolicyError> {
-        let budget = if name.holds_the_job(data) { self.limits.frozen } else { self.limits.call };
-        let place = self.handlers[handler].row.place.clone();
-        self.request(&Request::Call { handler, data: data.clone() }, budget, &format!("{place} handling {}", name.word()))
+        let what = format!("{} handling {}", self.handlers[handler].row.place, name.word());
+        let time = self.budget(name.holds_the_job(data), &what)?;
+        let allowance = Allowance { time, log_bytes: self.left.log_bytes };
+        let answer = self.request(&Request::Call { handler, data: data.clone(), allowance }, time, &what);
+        match answer {
+            Ok(answer) => {
+                self.keep_log(&answer.log);
+                match &answer.outcome {
+                    Err(message) if self.is_late() => Err(PolicyError { log: answer.log, ..self.late(message) }),
+                    _ => Ok(answer),
+                }
+            }
+            Err(error) if self.is_late() => Err(self.late(&error.message)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The time that one call may take.
+    fn budget(&self, holds_the_job: bool, what: &str) -> Result<Duration, PolicyError> {
+        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        if left.is_zero() {
+            return Err(self.late(what));
+        }
+        if !holds_the_job {
+            return Ok(self.limits.call.min(left));
+        }
+        if self.left.frozen.is_zero() {
+            let message = format!("{what}: scripts have held the job for {} ms, which is all they may", self.limits.frozen.as_millis());
+            let remedy = Some("do less while the job stands still, or allow more with --hook-frozen-timeout".into());
+            return Err(PolicyError { remedy, ..PolicyError::script(message) });
+        }
+        Ok(self.left.frozen.min(left))
+    }
+
+    /// Whether the time limit of the request is over.
+    fn is_late(&self) -> bool {
+        self.until.is_some_and(|until| until <= Instant::now())
+    }
+
+    fn late(&self, what: &str) -> PolicyError {
+        let message = format!("the time limit of the request was over in a hook script: {what}");
+        let remedy = Some("the job runs on unchanged; allow more with --time, or have the script do less".into());
+        PolicyError { class: Class::Temp, code: libc::ETIME, remedy, ..PolicyError::script(message) }
     }
 
     /// Sends a request and waits for its answer.
@@ -183,7 +264,7 @@ impl LuaPolicy {
 
     /// Waits for an answer; ends the process if it does not come.
     fn answer(&mut self, budget: Duration, what: &str) -> Result<Answer, PolicyError> {
-        let limit = budget.saturating_mul(2).saturating_add(self.limits.grace);
+        let limit = budget.saturating_add(self.limits.grace);
         let begun = Instant::now();
         match self.line(begun, limit) {
             Ok(Some(line)) => serde_json::from_slice(&line).map_err(|error| self.end(what, Some(&error.into()))),
@@ -253,6 +334,15 @@ impl Chained {
     }
 }
 
+impl Drop for LuaPolicy {
+    /// The process ends with its policy, and is collected: a program that goes on must not keep a zombie.
+    fn drop(&mut self) {
+        if self.ended.is_none() {
+            self.kill();
+        }
+    }
+}
+
 fn class_of(word: &str) -> Class {
     [Class::Args, Class::Temp, Class::Env].into_iter().find(|class| class.word() == word).unwrap_or(Class::Perm)
 }
@@ -264,6 +354,14 @@ impl Policy for LuaPolicy {
 
     fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError> {
         self.chain(event.name(), &event.data())
+    }
+
+    fn limit(&mut self, until: Option<Instant>) {
+        self.until = until;
+    }
+
+    fn begin_again(&mut self) {
+        self.left = Left::all(&self.limits);
     }
 
     fn keep(&mut self) -> Result<Option<String>, PolicyError> {

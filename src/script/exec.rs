@@ -1,7 +1,8 @@
 //! `cr.exec`: runs a program for a script, without a shell, within what is left of the call's time.
 //!
-//! The program gets a process group of its own and a clean signal mask. When its time is up the whole group is killed. Runs in the script's own process;
-//! one that is waited for never outlives the call, one in the background is left to itself.
+//! The program gets a process group of its own, a clean signal mask, the resource limits of our caller, and nothing of ours but its standard
+//! descriptors. When its time is up it is killed with all that descends from it ([`brood`](super::brood)); so is what it left behind when the script's
+//! process ends. Runs in the script's own process; a program in the background is left to itself.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,15 +14,18 @@ use std::time::{Duration, Instant};
 use mlua::{Lua, Table, Value};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, killpg};
-use nix::unistd::Pid;
 
 use super::host::Host;
 use super::native::{Arguments, Returned, bytes, lua_value, said};
 use super::text::{known, printable};
+use super::{brood, fork};
+use crate::sys::cli_support::{killed_with_parent, with_clean_mask, with_data_limit};
 
 /// Bytes kept of each output.
 const MOST_OUTPUT: usize = 1 << 20;
+/// Bytes of all words and variables, and of the input.
+const MOST_WORDS: usize = 1 << 20;
+const MOST_INPUT: usize = 4 << 20;
 /// Programs in the background at a time.
 const MOST_BACKGROUND: usize = 16;
 /// How long to sleep between two looks at a program that has closed its outputs.
@@ -36,6 +40,8 @@ struct Order {
     stdin: Option<Vec<u8>>,
     timeout: Option<Duration>,
     background: bool,
+    /// Tells its processes from others.
+    mark: String,
 }
 
 /// `cr.exec { argv…, timeout =, env =, stdin =, background = }`
@@ -44,13 +50,15 @@ pub fn exec(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let Value::Table(table) = arguments.get(1) else {
         return Err(arguments.bad(1, "a table with the program and its arguments"));
     };
-    let order = Order::read(table).map_err(|why| format!("cr.exec: {why}"))?;
+    let mut order = Order::read(table).map_err(|why| format!("cr.exec: {why}"))?;
+    order.mark = brood::mark(host.next_command(), order.background);
     let program = printable(&order.words[0]);
     if order.background && host.background.borrow().len() >= MOST_BACKGROUND {
         return Err(format!("cr.exec: {MOST_BACKGROUND} programs run in the background already; '{program}' is not started"));
     }
     let left = host.meter.left();
     let until = Instant::now() + order.timeout.map_or(left, |timeout| timeout.min(left));
+    host.collect();
     let child = match start(&order) {
         Ok(child) => child,
         Err(error) => return Ok(vec![Value::Nil, lua_value(lua, format!("cannot start '{program}': {error}"))?]),
@@ -61,7 +69,7 @@ pub fn exec(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
         host.background.borrow_mut().push(child);
         return Ok(vec![Value::Table(table)]);
     }
-    match attend(child, order.stdin.unwrap_or_default(), until) {
+    match attend(child, &order, until) {
         Ok(Some(ended)) => ended.into_lua(lua).map(|table| vec![Value::Table(table)]).map_err(said),
         Ok(None) => Err(timed_out(&program, order.timeout.filter(|timeout| *timeout < left), left, &host.meter.what())),
         Err(error) => Err(format!("cr.exec: '{program}': {error}")),
@@ -79,9 +87,16 @@ fn timed_out(program: &str, timeout: Option<Duration>, left: Duration, what: &st
 impl Order {
     fn read(table: &Table) -> Result<Order, String> {
         const OPTIONS: [&str; 4] = ["timeout", "env", "stdin", "background"];
-        let mut order = Order { words: Vec::new(), environment: Vec::new(), stdin: None, timeout: None, background: false };
+        let mut order =
+            Order { words: Vec::new(), environment: Vec::new(), stdin: None, timeout: None, background: false, mark: String::new() };
+        let mut bytes = 0;
         for index in 1..=table.raw_len() {
-            order.words.push(word(&table.raw_get(index).map_err(said)?).ok_or(format!("word {index} must be a text without zero bytes"))?);
+            let word = word(&table.raw_get(index).map_err(said)?).ok_or(format!("word {index} must be a text without zero bytes"))?;
+            bytes += word.len() + 1;
+            if MOST_WORDS < bytes {
+                return Err(format!("the words have more than {} KiB", MOST_WORDS >> 10));
+            }
+            order.words.push(word);
         }
         if order.words.first().is_none_or(Vec::is_empty) {
             return Err("the first word must be a program".into());
@@ -102,6 +117,9 @@ impl Order {
             ("timeout", Value::Integer(_) | Value::Number(_)) => {
                 let seconds = number(value).filter(|seconds| (0.0..=86_400.0).contains(seconds));
                 self.timeout = Some(Duration::from_secs_f64(seconds.ok_or("timeout must be from 0 to 86400 seconds")?));
+            }
+            ("stdin", Value::String(text)) if MOST_INPUT < text.as_bytes().len() => {
+                return Err(format!("stdin is longer than {} MiB; write a file", MOST_INPUT >> 20));
             }
             ("stdin", Value::String(text)) => self.stdin = Some(text.as_bytes().to_vec()),
             ("background", Value::Boolean(background)) => self.background = *background,
@@ -149,14 +167,18 @@ fn start(order: &Order) -> std::io::Result<Child> {
     let text = |bytes: &[u8]| std::ffi::OsStr::from_bytes(bytes).to_owned();
     let mut command = Command::new(text(&order.words[0]));
     command.args(order.words[1..].iter().map(|word| text(word))).process_group(0);
-    command.envs(order.environment.iter().map(|(name, value)| (text(name), text(value))));
+    command.envs(order.environment.iter().map(|(name, value)| (text(name), text(value)))).env(brood::VARIABLE, &order.mark);
     let is_attended = |wanted: bool| if wanted && !order.background { Stdio::piped() } else { Stdio::null() };
     command.stdin(is_attended(order.stdin.is_some())).stdout(is_attended(true)).stderr(is_attended(true));
-    // The script's process blocks all signals; a program inherits the mask of the thread that starts it.
-    let mask = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-    let started = command.spawn();
-    mask.thread_set_mask()?;
-    started
+    // The script's process blocks all signals and has limits of its own.
+    with_clean_mask(&mut command);
+    if let Some(limit) = fork::callers_data_limit() {
+        with_data_limit(&mut command, limit);
+    }
+    if !order.background {
+        killed_with_parent(&mut command);
+    }
+    if brood::is_over() { Err(ErrorKind::Interrupted.into()) } else { command.spawn() }
 }
 
 /// How a program ended.
@@ -179,13 +201,10 @@ impl Ended {
 }
 
 /// Feeds a program, collects its outputs and waits for its end; `None` if it had to be killed.
-fn attend(mut child: Child, stdin: Vec<u8>, until: Instant) -> std::io::Result<Option<Ended>> {
-    let ended = converse(&mut child, &stdin, until);
+fn attend(mut child: Child, order: &Order, until: Instant) -> std::io::Result<Option<Ended>> {
+    let ended = converse(&mut child, order.stdin.as_deref().unwrap_or_default(), until);
     if !matches!(ended, Ok(Some(_))) {
-        // The group may be gone already, and its leader is waited for just below.
-        if let Ok(leader) = i32::try_from(child.id()) {
-            killpg(Pid::from_raw(leader), Signal::SIGKILL).unwrap_or_default();
-        }
+        brood::end(&order.mark);
         child.kill()?;
         child.wait()?;
     }

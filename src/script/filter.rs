@@ -10,6 +10,9 @@ use super::text::known;
 use crate::policy::event::Name;
 use crate::policy::pattern::Pattern;
 
+/// Values of one filter.
+const MOST_WISHES: usize = 200;
+
 /// A filter: every condition must hold.
 #[derive(Debug, Clone)]
 pub struct Filter(Vec<Condition>);
@@ -32,6 +35,10 @@ impl Filter {
     /// Reads a filter as a script gave it. The error says what is wrong and what is known.
     pub fn read(name: Name, filter: &Map<String, Value>) -> Result<Filter, String> {
         let shape = Shape::of(name);
+        let wishes = filter.values().map(|value| value.as_array().map_or(1, Vec::len)).sum::<usize>();
+        if MOST_WISHES < wishes {
+            return Err(format!("a filter may have {MOST_WISHES} values, not {wishes}: ask in the handler"));
+        }
         let conditions = filter.iter().map(|(key, value)| {
             let unknown = || format!("'{key}' is no field of {} {}", name.word(), known(key, shape.names()));
             let field = shape.field(key).ok_or_else(unknown)?;

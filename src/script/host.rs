@@ -3,6 +3,7 @@
 //! Filled by the functions in [`native`](super::native), read by [`vm`](super::vm).
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::process::Child;
 use std::rc::Rc;
 
@@ -10,12 +11,16 @@ use mlua::{Function, Lua, Table, Value as LuaValue};
 use serde_json::{Map, Value};
 
 use super::Options;
+use super::brood;
 use super::meter::Meter;
 use super::text::printable;
 use super::value::Reader;
 use crate::error::Class;
 use crate::policy::event::Name;
 use crate::policy::{LogLevel, LogLine};
+
+/// Filters of all handlers together, bytes of JSON.
+const MOST_FILTER_BYTES: usize = 256 << 10;
 
 /// What a script's functions work on.
 pub struct Host {
@@ -29,13 +34,17 @@ pub struct Host {
     pub event: RefCell<Option<Moment>>,
     /// Lines logged in this call.
     pub log: RefCell<Vec<LogLine>>,
+    /// Bytes of log that are left of the request.
     log_left: Cell<usize>,
+    commands: Cell<u64>,
     /// Notes of this call.
     pub annotations: RefCell<Vec<(String, String)>>,
     /// Bytes of notes that are left.
     pub annotations_left: Cell<usize>,
-    /// What `cr.fail` said last.
+    /// What `cr.fail` said first in this call.
     pub refusal: RefCell<Option<Refusal>>,
+    /// Bytes of filters that are left.
+    pub filter_left: Cell<usize>,
     /// Commands that were started and not waited for.
     pub background: RefCell<Vec<Child>>,
     contents: Table,
@@ -85,21 +94,44 @@ impl Host {
             event: RefCell::default(),
             log: RefCell::default(),
             log_left: Cell::new(options.limits.log_bytes),
+            commands: Cell::default(),
             annotations: RefCell::default(),
             annotations_left: Cell::new(options.limits.annotation_bytes),
             refusal: RefCell::default(),
+            filter_left: Cell::new(MOST_FILTER_BYTES),
             background: RefCell::default(),
             contents,
             chunks: RefCell::default(),
         }
     }
 
-    /// Begins a call: nothing is logged yet, nobody has failed.
-    pub fn begin(&self, event: Option<Moment>) {
+    /// Begins a call: nobody has failed, and so much may be logged.
+    pub fn begin(&self, event: Option<Moment>, log_bytes: usize) {
         *self.event.borrow_mut() = event;
-        self.log_left.set(self.options.limits.log_bytes);
+        self.log_left.set(log_bytes);
         *self.refusal.borrow_mut() = None;
-        self.background.borrow_mut().retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        self.collect();
+    }
+
+    /// Bytes of log that are left.
+    pub fn log_left(&self) -> usize {
+        self.log_left.get()
+    }
+
+    /// Collects what has ended of commands in the background and of what others left behind.
+    pub fn collect(&self) {
+        let mut background = self.background.borrow_mut();
+        background.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        if self.commands.get() != 0 {
+            let kept: HashSet<i32> = background.iter().map(brood::id).collect();
+            brood::collect(&kept);
+        }
+    }
+
+    /// The number of the command that is about to be started.
+    pub fn next_command(&self) -> u64 {
+        self.commands.set(self.commands.get() + 1);
+        self.commands.get()
     }
 
     /// Whether a message begins with a place in a script.
@@ -121,21 +153,21 @@ impl Host {
         })
     }
 
-    /// Logs a line; beyond the limit of a call the rest is left out, and that is said once.
-    pub fn say(&self, level: LogLevel, by: String, text: &str) {
+    /// Logs a line; beyond the limit of the request the rest is left out, and that is said once.
+    pub fn say(&self, level: LogLevel, by: String, text: &[u8]) {
         let left = self.log_left.get();
         if left == 0 {
             return;
         }
-        let text = printable(text.as_bytes());
-        let is_last = text.len() >= left;
-        self.log_left.set(left.saturating_sub(text.len().max(1)));
-        if text.len() <= left {
+        let text = printable(text);
+        // As a line is shown: with its place, a colon and a blank, and a line break.
+        let rest = left.checked_sub(by.len() + text.len() + 3).filter(|rest| *rest != 0);
+        self.log_left.set(rest.unwrap_or_default());
+        if rest.is_some() {
             self.log.borrow_mut().push(LogLine { level, by, text });
-        }
-        if is_last {
-            let text = format!("logged more than {} KiB in one call: the rest is left out", self.options.limits.log_bytes >> 10);
-            self.log.borrow_mut().push(LogLine { level: LogLevel::Warn, by: self.meter.place(), text });
+        } else {
+            let text = format!("logged more than {} KiB: the rest is left out", self.options.limits.log_bytes >> 10);
+            self.log.borrow_mut().push(LogLine { level: LogLevel::Warn, by, text });
         }
     }
 

@@ -65,6 +65,13 @@ impl Meter {
         self.spent.take()
     }
 
+    /// Ends the call early: every instruction from now on raises this message, so that no `pcall` goes on.
+    pub fn stop(self: &Rc<Meter>, lua: &Lua, message: &str) -> mlua::Result<()> {
+        self.spent.borrow_mut().get_or_insert_with(|| message.to_owned());
+        self.was_spent.set(true);
+        self.watch(lua, 1)
+    }
+
     /// The time that is left of the call.
     pub fn left(&self) -> Duration {
         self.until.get().saturating_duration_since(Instant::now())

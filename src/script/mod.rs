@@ -5,6 +5,7 @@
 //! that loops inside a C function, exhausts memory or crashes the state never holds up the job. The process is
 //! made by a [`Launcher`]: [`Forked`] in the programs, a thread in tests.
 
+mod brood;
 mod client;
 mod effect;
 mod exec;
@@ -58,15 +59,15 @@ pub struct Limits {
     pub instructions: u64,
     /// Time a call, and for loading a script.
     pub call: Duration,
-    /// Time a call while a job stands still that would run otherwise.
+    /// Time of all calls of a request together while a job stands still that would run otherwise.
     pub frozen: Duration,
-    /// Text logged a call, bytes.
+    /// Text logged in a request, with the places, bytes.
     pub log_bytes: usize,
     /// What scripts keep in `cr.state` from the checkpoint to the restart, bytes of JSON.
     pub state_bytes: usize,
     /// Notes for the context file in all, bytes.
     pub annotation_bytes: usize,
-    /// How long beyond its budget an answer is waited for before the script's process is ended. As much again as the budget is added.
+    /// How long beyond its budget an answer is waited for before the script's process is ended.
     pub grace: Duration,
 }
 
@@ -76,7 +77,7 @@ impl Default for Limits {
             memory_bytes: 64 << 20,
             instructions: 10_000_000,
             call: Duration::from_secs(5),
-            frozen: Duration::from_millis(250),
+            frozen: Duration::from_secs(1),
             log_bytes: 64 << 10,
             state_bytes: 1 << 20,
             annotation_bytes: 256 << 10,

@@ -3,6 +3,7 @@
 //! Each gets the session's [`Host`] and its arguments as they are. Its first result is a message that the sandbox raises with the place in the script, or
 //! nil. What reaches the machine is in [`effect`](super::effect) and [`exec`](super::exec).
 
+use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -23,6 +24,9 @@ use crate::policy::pattern::Pattern;
 /// What a function of the program returns: values, or a message to raise.
 pub type Returned = Result<Vec<LuaValue>, String>;
 type Native = fn(&Host, &Lua, &Arguments) -> Returned;
+
+/// The longest argument that is a text, bytes.
+const LONGEST_TEXT: usize = 128 << 10;
 
 /// Arguments as the script gave them.
 pub struct Arguments {
@@ -45,6 +49,9 @@ impl Arguments {
     /// A text.
     pub fn text(&self, number: usize, expected: &str) -> Result<String, String> {
         match self.get(number) {
+            LuaValue::String(text) if LONGEST_TEXT < text.as_bytes().len() => {
+                Err(format!("cr.{}: argument {number} ({expected}) is longer than {} KiB", self.name, LONGEST_TEXT >> 10))
+            }
             LuaValue::String(text) => match text.to_str() {
                 Ok(text) => Ok(text.to_owned()),
                 Err(_) => Err(format!("cr.{}: argument {number} ({expected}) is not valid UTF-8", self.name)),
@@ -57,6 +64,9 @@ impl Arguments {
     pub fn path(&self, number: usize) -> Result<PathBuf, String> {
         use std::os::unix::ffi::OsStringExt;
         match self.get(number) {
+            LuaValue::String(text) if LONGEST_TEXT < text.as_bytes().len() => {
+                Err(format!("cr.{}: argument {number} (a path) is longer than {} KiB", self.name, LONGEST_TEXT >> 10))
+            }
             LuaValue::String(text) if !text.as_bytes().contains(&0) => Ok(std::ffi::OsString::from_vec(text.as_bytes().to_vec()).into()),
             LuaValue::String(_) => Err(format!("cr.{}: argument {number} (a path) contains a zero byte", self.name)),
             _ => Err(self.bad(number, "a path")),
@@ -91,7 +101,9 @@ pub fn table(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
         let (host, call, name) = (Rc::clone(host), *call, *name);
         let function = lua.create_function(move |lua, values: MultiValue| {
             let arguments = Arguments { name, values };
-            match call(&host, lua, &arguments) {
+            // A script must not see a panic, which its pcall would take for an error of its own.
+            let returned = panic::catch_unwind(AssertUnwindSafe(|| call(&host, lua, &arguments)));
+            match returned.unwrap_or_else(|_| Err(format!("cr.{name}: a fault of the program itself, please report it"))) {
                 Ok(mut values) => {
                     values.insert(0, LuaValue::Nil);
                     Ok(MultiValue::from_iter(values))
@@ -132,7 +144,7 @@ fn words(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
     let say = move |lua: &Lua, (level, text): (String, mlua::LuaString)| {
         let level =
             [("debug", LogLevel::Debug), ("info", LogLevel::Info), ("warn", LogLevel::Warn)].into_iter().find(|(word, _)| *word == level);
-        log.say(level.map_or(LogLevel::Error, |(_, level)| level), here(lua), &text.to_string_lossy());
+        log.say(level.map_or(LogLevel::Error, |(_, level)| level), here(lua), &text.as_bytes());
         Ok(())
     };
     table.raw_set("log", lua.create_function(say)?)?;
@@ -204,6 +216,9 @@ pub fn said(error: mlua::Error) -> String {
     }
 }
 
+/// Handlers of all scripts.
+const MOST_HANDLERS: usize = 1000;
+
 /// `cr.on(event, [filter,] handler)`
 fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     if host.event.borrow().is_some() {
@@ -219,6 +234,9 @@ fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
         (LuaValue::Table(_), _) => return Err(arguments.bad(3, "the handler, a function")),
         _ => return Err(arguments.bad(2, "a filter or the handler, a function")),
     };
+    if MOST_HANDLERS <= host.handlers.borrow().len() {
+        return Err(format!("cr.on: there are {MOST_HANDLERS} handlers already; one handler can look at all events of a name"));
+    }
     let info = handler.info();
     let name = info.source.as_deref().and_then(|source| source.strip_prefix('@'));
     let place = match (name, info.line_defined) {
@@ -235,6 +253,9 @@ fn filter(host: &Host, event: Name, value: &LuaValue) -> Result<Map<String, Valu
         Value::Array(list) if list.is_empty() => Map::new(),
         _ => return Err("cr.on: the filter must be a table of fields and what they must match".into()),
     };
+    let bytes = serde_json::to_string(&filter).map_or(usize::MAX, |text| text.len());
+    let left = host.filter_left.get().checked_sub(bytes);
+    host.filter_left.set(left.ok_or("cr.on: the filters of all handlers together are longer than 256 KiB")?);
     Filter::read(event, &filter).map_err(|why| format!("cr.on: {why}"))?;
     Ok(filter)
 }
@@ -289,7 +310,9 @@ fn fail(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let by = meter::place(lua).unwrap_or_else(|| host.meter.place());
     let object = lua.create_table().map_err(said)?;
     object.raw_set("message", message.as_str()).map_err(said)?;
-    *host.refusal.borrow_mut() = Some(Refusal { object: object.clone(), class, message, by });
+    // From here on nothing of the handler runs any more, whatever it catches.
+    host.meter.stop(lua, &format!("{by}: {message}")).map_err(said)?;
+    host.refusal.borrow_mut().get_or_insert(Refusal { object: object.clone(), class, message, by });
     Ok(vec![LuaValue::Table(object)])
 }
 
@@ -320,6 +343,5 @@ fn decode(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     if text.as_bytes().len() > LONGEST_JSON {
         return Err(format!("cr.json.decode: the text is longer than {} MiB", LONGEST_JSON >> 20));
     }
-    let value: Value = serde_json::from_slice(&text.as_bytes()).map_err(|error| format!("cr.json.decode: {error}"))?;
-    Ok(vec![value::write(lua, &value).map_err(said)?])
+    value::parse(lua, &text.as_bytes()).map(|value| vec![value]).map_err(|error| format!("cr.json.decode: {error}"))
 }

@@ -3,9 +3,9 @@
 use std::io::{self, BufReader};
 use std::os::unix::net::UnixStream;
 
-use super::Options;
 use super::vm::Session;
 use super::wire::{Answer, Request, receive, send};
+use super::{Options, brood};
 
 /// Loads the scripts and answers requests until the stream ends. An error means that the engine is gone.
 pub fn serve(stream: UnixStream, options: &Options) -> io::Result<()> {
@@ -21,10 +21,14 @@ pub fn serve(stream: UnixStream, options: &Options) -> io::Result<()> {
     let mut requests = BufReader::new(stream.try_clone()?);
     while let Some(request) = receive(&mut requests)? {
         let said = match request {
-            Request::Call { handler, data } => session.call(handler, &data),
+            Request::Call { handler, data, allowance } => session.call(handler, &data, allowance),
             Request::Keep => session.keep(),
             Request::Recall(kept) => session.recall(&kept),
         };
+        // What a script made of the end of its commands is no answer.
+        if brood::is_over() {
+            break;
+        }
         send(&stream, &said)?;
     }
     Ok(())

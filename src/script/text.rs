@@ -8,6 +8,14 @@ const TAIL: usize = 1000;
 
 /// Text that can be shown on a terminal: valid UTF-8, control characters escaped, the middle of a long one left out.
 pub fn printable(bytes: &[u8]) -> String {
+    // What is left out is not even looked at: a script may say very much.
+    const LONGEST: usize = 4 * (HEAD + TAIL);
+    if bytes.len() > LONGEST {
+        let (head, tail) = (&bytes[..4 * HEAD], &bytes[bytes.len() - 4 * TAIL..]);
+        let (head, tail) = (String::from_utf8_lossy(head), String::from_utf8_lossy(tail));
+        let last = tail.chars().count().saturating_sub(TAIL);
+        return format!("{}…{}", shown(head.chars().take(HEAD)), shown(tail.chars().skip(last)));
+    }
     let text = String::from_utf8_lossy(bytes);
     let count = text.chars().count();
     if count <= HEAD + TAIL {

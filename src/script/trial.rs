@@ -1,21 +1,24 @@
 //! Tests of hook scripts, written in Lua with `cr.test`.
 //!
 //! A test file has a state of its own; every script under test has another, the same that real runs use, in which functions of `cr` first ask the test
-//! whether something stands in their place. Relies on `lua/test.lua` for what tests see, and on the author to end a test file that never returns.
+//! whether something stands in their place. Both have limits. Relies on `lua/test.lua` for what tests see, and on the caller to leave a test that never
+//! comes back from a C function.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, UserData, UserDataMethods, Value as LuaValue};
 use serde_json::{Map, Value, json};
 
 use super::filter::Filter;
+use super::meter::Meter;
 use super::text::printable;
 use super::value::{self, Reader};
-use super::vm::Session;
+use super::vm::{Allowance, SMALLEST_STATE, Session};
 use super::wire::{Answer, HandlerRow, Outcome};
-use super::{Options, source};
+use super::{Limits, Options, source};
 use crate::policy::event::Name;
 use crate::policy::{LogLine, Verdict, sample};
 
@@ -44,31 +47,45 @@ pub struct Case {
     pub failure: Option<String>,
 }
 
-/// Runs a test file. Results are told as they come; the error is why the file itself could not be run to its end.
-pub fn run(file: &Path, tell: impl FnMut(Case) + 'static) -> Result<(), String> {
+/// Runs a test file. Each test has the time of a call, scripts have their own limits. Results are told as they come; the error is why the file itself
+/// could not be run to its end.
+pub fn run(file: &Path, limits: Limits, mut tell: impl FnMut(Case) + 'static) -> Result<(), String> {
     let source = source::read(file)?;
     let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::UTF8 | StdLib::COROUTINE;
     let lua = Lua::new_with(libraries, LuaOptions::default()).map_err(|error| plain(&error))?;
-    prepare(&lua, &source.directory, tell).map_err(|error| plain(&error))?;
+    lua.set_memory_limit(limits.memory_bytes.max(SMALLEST_STATE)).map_err(|error| plain(&error))?;
+    let meter = Meter::new();
+    let begin = {
+        let (meter, place) = (Rc::clone(&meter), format!("{}:1", source.name));
+        move |lua: &Lua| meter.begin(lua, "a test", &place, (limits.call, u64::MAX))
+    };
+    let next = begin.clone();
+    let told = move |lua: &Lua, case| {
+        tell(case);
+        next(lua)
+    };
+    prepare(&lua, &source.directory, limits, told).map_err(|error| plain(&error))?;
+    begin(&lua).map_err(|error| plain(&error))?;
     let chunk = lua.load(source.text).set_name(format!("@{}", source.name)).set_mode(mlua::chunk::ChunkMode::Text);
-    chunk.exec().map_err(|error| plain(&error))
+    let ended = chunk.exec().map_err(|error| plain(&error));
+    // Whatever the file made of the error: that its time is over counts.
+    meter.end().map_or(ended, Err)
 }
 
 /// Gives a state the library and takes away what reads files.
-fn prepare(lua: &Lua, directory: &Path, tell: impl FnMut(Case) + 'static) -> mlua::Result<()> {
+fn prepare(lua: &Lua, directory: &Path, limits: Limits, tell: impl FnMut(&Lua, Case) -> mlua::Result<()> + 'static) -> mlua::Result<()> {
     let native = lua.create_table()?;
     native.raw_set("names", lua.create_sequence_from(STUBBED.map(|(name, _)| name))?)?;
     let tell = RefCell::new(tell);
-    let report = move |_: &Lua, (name, failure): (String, Option<mlua::LuaString>)| {
+    let report = move |lua: &Lua, (name, failure): (String, Option<mlua::LuaString>)| {
         let failure = failure.map(|text| printable(&text.as_bytes()));
-        (tell.borrow_mut())(Case { name, failure });
-        Ok(())
+        (tell.borrow_mut())(lua, Case { name, failure })
     };
     native.raw_set("report", lua.create_function(report)?)?;
     let directory = directory.to_owned();
     let at = move |path: String| if directory == Path::new(".") { PathBuf::from(path) } else { directory.join(path) };
     let load = move |lua: &Lua, (path, args, options, dispatch): (String, Table, Table, Function)| {
-        let loaded = Script::load(lua, at(path), &args, &options, dispatch);
+        let loaded = Script::load(lua, Options { files: vec![at(path)], limits, ..Options::default() }, &args, &options, dispatch);
         settled(lua, loaded, |lua, script| lua.create_userdata(script).map(LuaValue::UserData))
     };
     native.raw_set("load", lua.create_function(load)?)?;
@@ -117,11 +134,11 @@ struct Script {
     session: Session,
     handlers: Vec<HandlerRow>,
     unread: RefCell<Said>,
+    limits: Limits,
 }
 
 impl Script {
-    fn load(lua: &Lua, path: PathBuf, args: &Table, options: &Table, dispatch: Function) -> Result<Script, String> {
-        let mut wanted = Options { files: vec![path], ..Options::default() };
+    fn load(lua: &Lua, mut wanted: Options, args: &Table, options: &Table, dispatch: Function) -> Result<Script, String> {
         wanted.args = args.pairs::<String, String>().collect::<mlua::Result<BTreeMap<_, _>>>().map_err(|error| plain(&error))?;
         let mut kept = None;
         for pair in options.pairs::<String, LuaValue>() {
@@ -145,18 +162,20 @@ impl Script {
         if let Some(kept) = kept {
             session.recall(&kept).outcome?;
         }
-        Ok(Script { session, handlers, unread })
+        Ok(Script { session, handlers, unread, limits: wanted.limits })
     }
 
     /// The first answer of its handlers, as the handler gave it.
     fn fire(&self, event: &str, data: &Value) -> Result<Value, String> {
         let name = Name::of(event).ok_or_else(|| format!("there is no event '{}'", printable(event.as_bytes())))?;
         let data = sample::complete(name, data)?;
+        let time = if name.holds_the_job(&data) { self.limits.frozen } else { self.limits.call };
+        let allowance = Allowance { time, log_bytes: self.limits.log_bytes };
         for (index, row) in self.handlers.iter().enumerate() {
             if row.event != event || !Filter::read(name, &row.filter)?.matches(&data) {
                 continue;
             }
-            match hear(&self.unread, self.session.call(index, &data))? {
+            match hear(&self.unread, self.session.call(index, &data, allowance))? {
                 Outcome::Stopped => break,
                 Outcome::Returned(value) => match Verdict::parse(name, &value) {
                     Ok(None) => {}

@@ -4,6 +4,7 @@
 //! table that contains itself or doubles at every level is an error and not a hang.
 
 use mlua::{Lua, Table, Value as LuaValue};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::text::printable;
@@ -11,9 +12,9 @@ use super::text::printable;
 /// Tables within tables.
 const DEEPEST: usize = 64;
 /// Values in one piece of data.
-const MOST_VALUES: usize = 1 << 20;
+const MOST_VALUES: usize = 1 << 18;
 /// Bytes of text in one piece of data.
-const MOST_BYTES: usize = 16 << 20;
+const MOST_BYTES: usize = 4 << 20;
 
 /// Reads Lua values as JSON.
 pub struct Reader<'a> {
@@ -105,6 +106,82 @@ fn at(path: &[String], what: &str) -> String {
     }
 }
 
+/// A JSON text as plain Lua values, without anything in between: all of it counts as memory of the Lua state. null is nil.
+pub fn parse(lua: &Lua, text: &[u8]) -> Result<LuaValue, String> {
+    let mut reader = serde_json::Deserializer::from_slice(text);
+    let value = Seed(lua).deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| error.to_string())
+}
+
+/// Makes the Lua value of whatever comes.
+#[derive(Clone, Copy)]
+struct Seed<'a>(&'a Lua);
+
+/// An error of the Lua state: out of memory, in practice.
+fn state_error<E: de::Error>(error: mlua::Error) -> E {
+    E::custom(super::native::said(error))
+}
+
+impl<'de> DeserializeSeed<'de> for Seed<'_> {
+    type Value = LuaValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<LuaValue, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seed<'_> {
+    type Value = LuaValue;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a value")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<LuaValue, E> {
+        Ok(LuaValue::Nil)
+    }
+
+    fn visit_bool<E: de::Error>(self, truth: bool) -> Result<LuaValue, E> {
+        Ok(LuaValue::Boolean(truth))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<LuaValue, E> {
+        Ok(LuaValue::Integer(number))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "numbers beyond 2^63 become floats, as everywhere in Lua")]
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<LuaValue, E> {
+        Ok(i64::try_from(number).map_or(LuaValue::Number(number as f64), LuaValue::Integer))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<LuaValue, E> {
+        Ok(LuaValue::Number(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<LuaValue, E> {
+        self.0.create_string(text).map(LuaValue::String).map_err(state_error)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<LuaValue, A::Error> {
+        let table = self.0.create_table().map_err(state_error)?;
+        let mut index = 0;
+        while let Some(element) = elements.next_element_seed(self)? {
+            index += 1;
+            table.raw_set(index, element).map_err(state_error)?;
+        }
+        Ok(LuaValue::Table(table))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<LuaValue, A::Error> {
+        let table = self.0.create_table().map_err(state_error)?;
+        while let Some(key) = entries.next_key_seed(self)? {
+            let value = entries.next_value_seed(self)?;
+            table.raw_set(key, value).map_err(state_error)?;
+        }
+        Ok(LuaValue::Table(table))
+    }
+}
+
 /// JSON as plain Lua values; null is nil.
 pub fn write(lua: &Lua, value: &Value) -> mlua::Result<LuaValue> {
     Ok(match value {
@@ -170,10 +247,24 @@ mod test {
             ("{[print] = 1}", "a table with a function as a key"),
             ("{a = '\\xff'}", "a text that is not valid UTF-8 at 'a'"),
             ("(function() local t = {} t.a = t return t end)()", "tables deeper than 64 levels, or a table that contains itself (a.a.a)"),
-            ("(function() local t = {1} for _ = 1, 60 do t = {t, t} end return t end)()", "more than 1048576 values"),
+            ("(function() local t = {1} for _ = 1, 60 do t = {t, t} end return t end)()", "more than 262144 values"),
             ("setmetatable({}, {__index = error, __len = error, __pairs = error})", "[]"),
         ] {
             assert_eq!(read(script), expected, "{script}");
+        }
+    }
+
+    #[test]
+    fn a_json_text_becomes_lua_without_a_detour() {
+        let lua = Lua::new();
+        let contents = lua.create_table().unwrap();
+        for text in [r#"{"a":[1,-2,2.5,"x\n",true,18446744073709551615],"b":{"c":[null]},"d":null}"#, "7", "[]", "\"é\""] {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let (one, other) = (parse(&lua, text.as_bytes()).unwrap(), write(&lua, &value).unwrap());
+            assert_eq!(Reader::new(&contents).read(&one).unwrap(), Reader::new(&contents).read(&other).unwrap(), "{text}");
+        }
+        for text in ["", "[1", "[1] x", "{\"a\":}", &"[".repeat(100_000)] {
+            assert!(parse(&lua, text.as_bytes()).is_err(), "{text:.20}");
         }
     }
 

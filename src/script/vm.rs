@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use mlua::{Function, Lua, LuaOptions, MultiValue, StdLib, Table, Value as LuaValue};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Options;
@@ -22,7 +23,7 @@ use crate::policy::event::Name;
 const SANDBOX: &str = include_str!("../../lua/sandbox.lua");
 
 /// Lua needs this much before any script runs, bytes.
-const SMALLEST_STATE: usize = 1 << 20;
+pub const SMALLEST_STATE: usize = 1 << 20;
 
 /// A Lua state with scripts in it.
 pub struct Session {
@@ -33,6 +34,15 @@ pub struct Session {
     environment: Function,
     stop: Table,
     state: Table,
+}
+
+/// What one call may cost.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Allowance {
+    /// Its time.
+    pub time: Duration,
+    /// What it may log, bytes.
+    pub log_bytes: usize,
 }
 
 /// How a function ended.
@@ -81,7 +91,8 @@ impl Session {
         let environment: Table = self.environment.call(directory).map_err(|error| self.trouble(&error))?;
         let chunk = self.host.compile(&self.lua, &source.text, &source.name, environment)?;
         let (what, place) = (format!("loading {}", source.name), format!("{}:1", source.name));
-        self.run(None, &what, &place, self.host.options.limits.call, (&chunk, LuaValue::Nil)).map(drop)
+        let allowance = Allowance { time: self.host.options.limits.call, log_bytes: self.host.log_left() };
+        self.run(None, &what, &place, allowance, (&chunk, LuaValue::Nil)).map(drop)
     }
 
     /// The handlers in order of registration.
@@ -96,22 +107,20 @@ impl Session {
     }
 
     /// Runs one handler on an event.
-    pub fn call(&self, handler: usize, data: &Value) -> Answer {
-        let outcome = self.call_handler(handler, data);
+    pub fn call(&self, handler: usize, data: &Value, allowance: Allowance) -> Answer {
+        let outcome = self.call_handler(handler, data, allowance);
         self.said(outcome)
     }
 
-    fn call_handler(&self, index: usize, data: &Value) -> Result<Outcome, String> {
+    fn call_handler(&self, index: usize, data: &Value, allowance: Allowance) -> Result<Outcome, String> {
         let (name, function, place) = {
             let handlers = self.host.handlers.borrow();
             let handler = handlers.get(index).ok_or_else(|| format!("there is no handler {index}"))?;
             (handler.event, handler.function.clone(), handler.place.clone())
         };
         let argument = self.views.argument(&self.lua, name, data).map_err(|error| format!("{place}: {}", self.trouble(&error)))?;
-        let limits = &self.host.options.limits;
-        let time = if name.holds_the_job(data) { limits.frozen } else { limits.call };
         let moment = Moment { name, is_before_writing: is_before_writing(name, data) };
-        match self.run(Some(moment), name.word(), &place, time, (&function, argument))? {
+        match self.run(Some(moment), name.word(), &place, allowance, (&function, argument))? {
             Ran::Refused(refused) => Ok(refused),
             Ran::Returned(LuaValue::Table(table)) if table == self.stop => Ok(Outcome::Stopped),
             Ran::Returned(value) => match self.host.json(&value) {
@@ -127,33 +136,34 @@ impl Session {
         moment: Option<Moment>,
         what: &str,
         place: &str,
-        time: Duration,
+        Allowance { time, log_bytes }: Allowance,
         (function, argument): (&Function, LuaValue),
     ) -> Result<Ran, String> {
-        self.host.begin(moment);
+        self.host.begin(moment, log_bytes);
         let placed = |message: String| if self.host.has_place(&message) { message } else { format!("{place}: {message}") };
         let budget = (time, self.host.options.limits.instructions);
         self.host.meter.begin(&self.lua, what, place, budget).map_err(|error| placed(self.trouble(&error)))?;
         let results = self.run.call::<MultiValue>((function, argument));
-        // Whatever the script made of the error of a spent budget: that it is spent counts.
-        if let Some(spent) = self.host.meter.end() {
+        let spent = self.host.meter.end();
+        // Whatever the script made of the errors: that it has refused counts, and that a budget is spent.
+        if let Some(refused) = self.refused() {
+            return Ok(Ran::Refused(refused));
+        }
+        if let Some(spent) = spent {
             return Err(spent);
         }
         let mut results = results.map_err(|error| placed(self.trouble(&error)))?.into_iter();
         match (results.next(), results.next().unwrap_or(LuaValue::Nil)) {
             (Some(LuaValue::Boolean(true)), value) => Ok(Ran::Returned(value)),
             (_, LuaValue::String(message)) => Err(placed(self.explained(printable(&message.as_bytes())))),
-            (_, value) => match self.refused(&value) {
-                Some(refused) => Ok(Ran::Refused(refused)),
-                None => Err(placed(format!("an error that is not a text (a {} value)", value.type_name()))),
-            },
+            (_, value) => Err(placed(format!("an error that is not a text (a {} value)", value.type_name()))),
         }
     }
 
-    /// What `cr.fail` said, if this is its error object.
-    fn refused(&self, value: &LuaValue) -> Option<Outcome> {
+    /// What `cr.fail` said, if it was called.
+    fn refused(&self) -> Option<Outcome> {
         let refusal = self.host.refusal.borrow();
-        let refusal = refusal.as_ref().filter(|refusal| value.as_table() == Some(&refusal.object))?;
+        let refusal = refusal.as_ref()?;
         let class = refusal.class.word().to_owned();
         Some(Outcome::Refused { class, message: refusal.message.clone(), by: refusal.by.clone() })
     }

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::vm::Allowance;
 use crate::policy::LogLine;
 
 /// The longest answer, bytes.
@@ -22,6 +23,8 @@ pub enum Request {
         handler: usize,
         /// The argument.
         data: Value,
+        /// What it may cost.
+        allowance: Allowance,
     },
     /// What `cr.state` holds.
     Keep,

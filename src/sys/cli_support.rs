@@ -76,6 +76,25 @@ pub fn with_clean_mask(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(clean) }
 }
 
+/// `prctl(2)` PR_SET_PDEATHSIG in a command before it starts — it is killed when the thread that starts it ends.
+pub fn killed_with_parent(command: &mut Command) -> &mut Command {
+    let parent = nix::unistd::getpid();
+    let tie = move || {
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
+        // A parent that ended before that sends no signal any more.
+        if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::Error::from_raw_os_error(libc::ESRCH)) }
+    };
+    // SAFETY: the closure runs between fork and exec. It makes two system calls, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(tie) }
+}
+
+/// `setrlimit(2)` RLIMIT_DATA in a command before it starts — its soft and hard limit, bytes.
+pub fn with_data_limit(command: &mut Command, (soft, hard): (u64, u64)) -> &mut Command {
+    let limit = move || Ok(nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_DATA, soft, hard)?);
+    // SAFETY: the closure runs between fork and exec. It makes one system call, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(limit) }
+}
+
 /// `prctl(2)` PR_SET_PDEATHSIG — this process gets the signal when the thread that forked it ends. Lost by exec of a set-user-id program.
 pub fn die_with_parent(signal: i32) -> io::Result<()> {
     let signal = libc::c_ulong::try_from(signal).map_err(io::Error::other)?;
@@ -83,19 +102,24 @@ pub fn die_with_parent(signal: i32) -> io::Result<()> {
     checked(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) }).map(drop)
 }
 
-/// `dup2(2)` and `close_range(2)` — leaves `keep` and 0 to 2 open, with 0 reading from `stdin`; returns `keep` as descriptor 3.
+/// `dup3(2)` and `close_range(2)` — leaves only `keep` open, and 0 to 2, which lead to `null`; returns `keep` as descriptor 3, close-on-exec.
 ///
 /// For a child that returns nowhere: owners of the closed descriptors elsewhere in the program must not use them again.
-pub fn keep_only(keep: OwnedFd, stdin: OwnedFd) -> io::Result<OwnedFd> {
+pub fn keep_only(keep: OwnedFd, null: OwnedFd) -> io::Result<OwnedFd> {
     const FIRST: i32 = 3;
-    let (keep, stdin) = (keep.into_raw_fd(), stdin.into_raw_fd());
-    // SAFETY: dup2 takes two numbers; standard input has no owner that closes it.
-    checked(unsafe { libc::dup2(stdin, 0) })?;
-    if keep != FIRST {
-        // SAFETY: dup2 takes two numbers. What was open as descriptor 3 is closed as all others are just below, which the contract of this
-        // function says.
-        checked(unsafe { libc::dup2(keep, FIRST) })?;
+    // Above all that is overwritten below: a caller may have closed 0 to 2, so that ours have these numbers.
+    let above = |fd: OwnedFd| {
+        // SAFETY: fcntl takes numbers. The duplicated descriptor is closed below with all others, so its owner is dissolved.
+        checked(unsafe { libc::fcntl(fd.into_raw_fd(), libc::F_DUPFD_CLOEXEC, FIRST + 1) })
+    };
+    let (keep, null) = (above(keep)?, above(null)?);
+    for standard in 0..FIRST {
+        // SAFETY: dup2 takes two numbers; the standard descriptors have no owner that closes them.
+        checked(unsafe { libc::dup2(null, standard) })?;
     }
+    // SAFETY: dup3 takes three numbers. What was open as descriptor 3 is closed as all others are just below, which the contract of this
+    // function says.
+    checked(unsafe { libc::dup3(keep, FIRST, libc::O_CLOEXEC) })?;
     // SAFETY: close_range takes three numbers; the contract of this function says what is closed.
     checked(unsafe { libc::syscall(libc::SYS_close_range, FIRST + 1, u32::MAX, 0) })?;
     // SAFETY: descriptor 3 was made above, or was `keep` itself; its former owner was dissolved.

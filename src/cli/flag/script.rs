@@ -60,7 +60,7 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
             said.as_mut().frozen_timeout = Some(seconds("--hook-frozen-timeout", value)?);
             Ok(())
         })
-        .help("The same while a checkpoint holds the job (default 0.25)"),
+        .help("How long scripts may hold the job in all (default 1)"),
         Flag::value("hook-memory", "MIB", |said: &mut S, value| {
             said.as_mut().memory = Some(memory(value)?);
             Ok(())

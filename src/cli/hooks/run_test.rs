@@ -207,3 +207,20 @@ fn tests_pass_and_fail_with_file_and_line() {
     assert_eq!(last, json!({"ok": false, "passed": 0, "failed": 1}));
     assert_eq!(out.lines().count(), 2, "one object a test, and one for all: {out}");
 }
+
+#[test]
+fn tests_that_never_end_are_ended_and_the_others_are_told_first() {
+    let first = "local t = require 'cr.test' t.it('passes', function() end)\n";
+    for (body, part) in [
+        ("t.it('loops', function() while true do end end)", "the budget of 200 ms for a test is spent"),
+        ("t.it('loops', function() while true do pcall(error) end end)", "the budget of 200 ms for a test is spent"),
+        ("t.it('finds', function() string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b') end)", "a call that never returns"),
+        ("t.it('grows', function() local s = 'x' while true do s = s .. s end end)", "not enough memory"),
+        ("t.it('loads', function() t.load('loop.lua') end)", "the budget of 200 ms for loading"),
+    ] {
+        let place = Place::with(&[("a_test.lua", &format!("{first}{body}")), ("loop.lua", "while true do end")]);
+        let (status, out, _) = place.run(&["test", "--hook-timeout", "0.2", "--hook-memory", "8", "@/a_test.lua"]);
+        assert!(status == 1 && out.starts_with("ok 1 - passes\nnot ok 2 - "), "{body}: {out}");
+        assert!(out.contains(part) && out.contains("1 passed, 1 failed"), "{body}: {out}");
+    }
+}

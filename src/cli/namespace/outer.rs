@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::SigSet;
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::getpid;
 
 use super::link::{Link, Message};
@@ -43,6 +44,17 @@ pub fn stand_for(mut link: Link, first: i32, _held: &Held) -> io::Result<Ending>
         }
         while runs && let Some(signal) = signals.read_signal()? {
             pass_on(&mut link, &signal)?;
+        }
+        collect_others(first);
+    }
+}
+
+/// Collects children other than the first process: that of hook scripts, which nobody inside can wait for.
+fn collect_others(first: i32) {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG;
+    while let Ok(WaitStatus::Exited(pid, _) | WaitStatus::Signaled(pid, ..)) = waitid(Id::All, flags | WaitPidFlag::WNOWAIT) {
+        if pid.as_raw() == first || waitid(Id::Pid(pid), flags).is_err() {
+            return;
         }
     }
 }

@@ -1,4 +1,4 @@
--- process: error: the limit is 65536
+-- process: error: is longer than 128 KiB
 local cr = require "cr"
 cr.on("process", function(event)
   cr.annotate("key", ("x"):rep(1 << 20))

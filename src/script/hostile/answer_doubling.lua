@@ -1,4 +1,4 @@
--- process: error: more than 1048576 values
+-- process: error: more than 262144 values
 local cr = require "cr"
 cr.on("process", function(event)
   local nest = { 1 }

@@ -1,4 +1,4 @@
--- process: answer: omit
+-- process: answer: fail (env): x
 local cr = require "cr"
 cr.on("process", function(event)
   local ok, problem = pcall(cr.stat)

@@ -1,4 +1,4 @@
--- load: error: is spent
+-- load: error: there are 1000 handlers already
 local cr = require "cr"
 while true do
   cr.on("process", print)

@@ -1,4 +1,4 @@
--- process: answer: omit; log: logged more than 64 KiB in one call: the rest is left out
+-- process: answer: omit; log: logged more than 64 KiB: the rest is left out
 local cr = require "cr"
 cr.on("process", function(event)
   for _ = 1, 10000 do

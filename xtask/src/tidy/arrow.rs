@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tracee", &["sys", "proc", "error"]),
     ("resource", &["tracee", "proc", "image", "sys", "error"]),
     ("policy", &["image", "error"]),
-    ("script", &["policy", "image", "sys", "error"]),
+    ("script", &["policy", "image", "proc", "sys", "error"]),
     ("engine", &["policy", "resource", "image", "tracee", "proc", "sys", "error"]),
     // cr_info shows what a context file says, without an engine; cr_restart handles signals of its own process.
     ("cli", &["engine", "script", "policy", "image", "sys", "error"]),
