@@ -56,6 +56,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::terminals::cases,
     crate::stops::cases,
     crate::kills::cases,
+    crate::callers::cases,
     crate::chaos::cases,
 ];
 

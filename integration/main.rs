@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod callers;
 mod case;
 mod chaos;
 mod children;

@@ -3,10 +3,14 @@
 use std::process::ExitCode;
 
 use reprise::cli::engine_calls::Reprise;
+use reprise::cli::exit::{self, Ending};
 use reprise::cli::report::Streams;
-use reprise::cli::{checkpoint, exit};
+use reprise::cli::{checkpoint, wait};
 
 fn main() -> ExitCode {
     let mut streams = Streams { out: &mut std::io::stdout(), err: &mut std::io::stderr() };
-    exit::code(checkpoint::run(std::env::args_os().skip(1), &mut Reprise, &mut streams))
+    match checkpoint::run(std::env::args_os().skip(1), &mut Reprise, &mut streams) {
+        Ending::Status(status) => exit::code(status),
+        Ending::Signal(signal) => exit::code(wait::die_of(signal)),
+    }
 }

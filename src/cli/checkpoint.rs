@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 
 use super::engine_calls::Engine;
-use super::exit;
+use super::exit::{self, Ending};
 use super::flag::{creation, destination, general, kmsg, save, scope, script, signal, timing, trace};
 use super::low::CheckpointSaid;
 use super::namespace::visit::visit;
@@ -13,13 +13,15 @@ use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text::{self, Attempt};
-use super::{high, policies, preflight, worker};
+use super::worker::{self, Principal, WorkerError};
+use super::{high, policies, preflight};
 use crate::engine::elsewhere;
 use crate::engine::observe::Message;
 use crate::engine::request::CheckpointRequest;
 use crate::error::{At, Failure, Stage};
 use crate::policy::event::FailureEvent;
 use crate::policy::{Event, Opinion, Stack, Verdict};
+use crate::sys::interruption::{self, Interruption};
 
 /// The program.
 pub fn program() -> Program<CheckpointSaid> {
@@ -70,8 +72,8 @@ EXIT STATUS
   255   the command line is wrong
   else  the error number (errno) of what failed";
 
-/// Runs the program and returns its exit code.
-pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, streams: &mut Streams<'_>) -> u8 {
+/// Runs the program and returns how it has to end.
+pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, streams: &mut Streams<'_>) -> Ending {
     let args: Vec<OsString> = args.into_iter().collect();
     let wants_json = args.iter().any(|arg| arg == "--json");
     let program = program();
@@ -83,33 +85,45 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let request = match request {
         Ok(request) => request,
         Err(stop) => {
-            let Some(refusal) = show_or_refuse(&mut reporter, &program, stop) else { return 0 };
+            let Some(refusal) = show_or_refuse(&mut reporter, &program, stop) else { return Ending::Status(0) };
             reporter.refusal(&program, &refusal);
-            return refusal.status();
+            return Ending::Status(refusal.status());
         }
     };
-    let mut quarrel = Vec::new();
-    let status = worker::supervise(|text| quarrel.push(text.to_owned()), || work(&said, &request, engine, &mut reporter));
-    quarrel.iter().for_each(|text| reporter.complain(text));
-    status
+    let ended = worker::supervise(Principal::Front, request.time_limit, || work(&said, &request, engine, &mut reporter));
+    ended.unwrap_or_else(|error| unanswered(error, &mut reporter))
 }
 
 /// What the worker does: a job in namespaces of its own is visited there, under the ids that it has there.
-fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> u8 {
+fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> Ending {
     let job = match elsewhere::find(request).at(Stage::Select) {
-        Ok(None) => return save(said, request, engine, reporter),
+        Ok(None) => return as_asked(save(said, request, engine, reporter)),
         Ok(Some(job)) => job,
-        Err(failure) => return unreached(&failure, reporter),
+        Err(failure) => return Ending::Status(unreached(&failure, reporter)),
     };
     let request = CheckpointRequest { ids: job.ids.clone(), ..request.clone() };
-    let mut quarrel = Vec::new();
-    let complain = |text: &str| quarrel.push(text.to_owned());
-    let status = visit(&job, complain, |arrived| match arrived.at(Stage::Select) {
-        Ok(()) => save(said, &CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request }, engine, reporter),
-        Err(failure) => unreached(&failure, reporter),
+    let ended = visit(&job, request.time_limit, |arrived| match arrived.at(Stage::Select) {
+        Ok(()) => as_asked(save(said, &CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request }, engine, reporter)),
+        Err(failure) => Ending::Status(unreached(&failure, reporter)),
     });
-    quarrel.iter().for_each(|text| reporter.complain(text));
-    status
+    ended.unwrap_or_else(|error| unanswered(error, reporter))
+}
+
+/// A checkpoint that was given up because of a signal ends as the signal would have ended it, only later.
+fn as_asked(status: u8) -> Ending {
+    match interruption::came() {
+        Some(Interruption::Signal(signal)) if status != 0 => Ending::Signal(signal),
+        _ => Ending::Status(status),
+    }
+}
+
+/// The worker has not ended as it should.
+fn unanswered(error: WorkerError, reporter: &mut Reporter<'_, '_>) -> Ending {
+    let signal = if let WorkerError::Deaf { signal } = &error { Some(*signal) } else { None };
+    let failure = Failure::new(Stage::Wait, error);
+    let status = signal.map_or(exit::of_checkpoint(&failure), exit::of_signal);
+    reporter.failure(Attempt::Checkpoint, &failure, status, &[]);
+    signal.map_or(Ending::Status(status), Ending::Signal)
 }
 
 /// No checkpoint was tried, so no policy is asked.
@@ -147,8 +161,13 @@ fn save(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
     0
 }
 
-/// The job runs on: a policy may choose the exit code, and silences the message with it, as those of a restart do.
+/// The job runs on: a policy may choose the exit code, and silences the message with it, as those of a restart do. Nobody is asked when there is no time.
 fn failed(failure: &Failure, messages: &[Message], policies: &mut Stack, reporter: &mut Reporter<'_, '_>) -> u8 {
+    if let Some(Interruption::Signal(signal)) = interruption::came() {
+        let status = exit::of_signal(signal);
+        reporter.failure(Attempt::Checkpoint, failure, status, messages);
+        return status;
+    }
     let event = Event::CheckpointFailed(FailureEvent::of(failure, 1));
     let answer = policies.hears(event.name()).then(|| policies.ask(&event)).transpose();
     reporter.log(policies.take_log());
@@ -197,15 +216,22 @@ mod test {
         let request = high::checkpoint_request(&said, &operands.unwrap(), 1).unwrap();
         let mut streams = Streams { out: &mut out, err: &mut err };
         let mut reporter = Reporter::new(&mut streams, said.general, said.kmsg);
-        let status = work(&said, &request, &mut Answer(failure), &mut reporter);
-        (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        let ended = work(&said, &request, &mut Answer(failure), &mut reporter);
+        (status(ended), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+    }
+
+    fn status(ending: Ending) -> u8 {
+        match ending {
+            Ending::Status(status) => status,
+            Ending::Signal(signal) => panic!("ended by signal {signal}"),
+        }
     }
 
     fn refused(line: &str) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let args = line.split_whitespace().map(OsString::from);
-        let status = run(args, &mut Answer(None), &mut Streams { out: &mut out, err: &mut err });
-        (status, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        let ended = run(args, &mut Answer(None), &mut Streams { out: &mut out, err: &mut err });
+        (status(ended), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 
     fn failure(code: i32) -> Failure {

@@ -13,7 +13,7 @@ use crate::error::{Class, Failure, Stage};
 pub const USAGE: u8 = 255;
 /// A value out of range, or options that exclude each other: EINVAL.
 pub const INVALID: u8 = 22;
-/// The worker process could not be started or was killed.
+/// A helper process could not be started or was killed.
 pub const HELPER: u8 = 1;
 /// `cr_run`: the command was not found.
 pub const NOT_FOUND: u8 = 127;
@@ -110,6 +110,11 @@ pub enum Ending {
 /// The exit code of a failed checkpoint: the code's low byte, and never 0.
 pub fn of_checkpoint(failure: &Failure) -> u8 {
     low_byte(failure.code)
+}
+
+/// The exit code that shells show for a program that died of a signal.
+pub fn of_signal(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(USAGE)
 }
 
 /// The exit code of a failed restart: 255 when the context file could not be opened, else the code's low byte.

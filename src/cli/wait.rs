@@ -145,7 +145,7 @@ pub fn die_of(signal: i32) -> u8 {
     }
     let _ = send(getpid().as_raw(), signal);
     let _ = others.thread_set_mask();
-    u8::try_from(128 + signal).unwrap_or(exit::USAGE)
+    exit::of_signal(signal)
 }
 
 #[cfg(test)]

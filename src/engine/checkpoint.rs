@@ -20,7 +20,8 @@ use crate::policy::verdict::Afterwards;
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::ProcDir;
 use crate::resource::KindError;
-use crate::sys::{Errno, process};
+use crate::sys::{Errno, interruption, process};
+use crate::tracee::TraceeError;
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
 
 /// Writes a context file of a job, which runs on as before unless the request has a signal for it or a policy decides otherwise.
@@ -31,6 +32,11 @@ pub fn checkpoint(request: &CheckpointRequest, policies: &mut Stack, observer: &
     let result = Flow { request, policies, deadline, begun: Instant::now() }.run(observer, &mut notes);
     // What scripts hear of the end is not part of what was limited.
     policies.limit(None);
+    // Whoever is waited for when the request to give up comes fails in its own way; what counts is that request.
+    let result = result.map_err(|failure| match interruption::came() {
+        Some(why) => Failure::new(failure.stage, TraceeError::GivenUp { why }),
+        None => failure,
+    });
     notes.take().into_iter().for_each(|message| observer.message(message));
     let (hooks, frozen_hooks) = policies.time();
     result.map(|report| CheckpointReport {
@@ -63,8 +69,10 @@ impl Flow<'_> {
         observer.stage(Stage::Freeze);
         let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
         self.tell_frozen(&frozen)?;
+        deadline.check().at(Stage::Freeze)?;
         observer.stage(Stage::Survey);
         let mut draft = survey(&mut frozen, self.policies, notes)?;
+        deadline.check().at(Stage::Survey)?;
         self.complete(&mut draft.snapshot, selection.ids())?;
 
         let mut report = CheckpointReport::of(&draft.snapshot);
@@ -78,6 +86,10 @@ impl Flow<'_> {
         let snapshot = std::mem::take(&mut draft.snapshot);
         drop(draft);
         (report.bytes, report.page_bytes) = (saved.bytes, saved.page_bytes);
+        deadline.check().at(Stage::Write)?;
+        if let Some(why) = interruption::last_chance() {
+            return Err(TraceeError::GivenUp { why }).at(Stage::Write);
+        }
         // A signal comes after the file is safe, and so does the answer of a script that may want one; without either the job need not
         // wait for the disk.
         if self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {

@@ -92,7 +92,7 @@ fn write_file(
     deadline: Deadline,
     observer: &mut dyn Observer,
 ) -> Result<Saved, Failure> {
-    let writer = Writer::begin_until(file, snapshot, deadline.instant()).at(Stage::Write)?;
+    let writer = Writer::begin_until(file, snapshot, Box::new(move || deadline.left())).at(Stage::Write)?;
     write(contents, &writer, deadline, observer)?;
     writer.finish().at(Stage::Write).map(|(saved, _)| saved)
 }

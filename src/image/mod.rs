@@ -37,7 +37,7 @@ pub use file::{Creation, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES};
 pub use load::Reader;
 pub use record::{OTHER_RELEASE, Record, RecordError, Tag};
-pub use save::{Saved, Writer};
+pub use save::{Saved, TimeLeft, Writer};
 pub use snapshot::*;
 pub use target_error::TargetError;
 pub use verify::Verified;

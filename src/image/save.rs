@@ -3,11 +3,13 @@
 //! Relies on `layout`, `block`, `trailer` and `metadata` for the bytes, and on the caller for what they are. Never seeks back: what
 //! goes into a file and what goes into a pipe is the same. Leaves creating, syncing and naming the file to `file`.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::Duration;
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFlags, PollTimeout};
@@ -21,6 +23,12 @@ use super::metadata;
 use super::snapshot::Snapshot;
 use super::source::is_ready;
 use super::trailer::{Index, Trailer};
+
+/// Says how much longer a reader may be waited for; `None`: without end. It is asked again and again.
+pub type TimeLeft = Box<dyn Fn() -> Option<Duration> + Send + Sync>;
+
+/// How long to wait for a reader before the time is asked for again.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Index entries encoded at a time.
 const INDEX_PIECE: usize = 4096;
@@ -55,15 +63,15 @@ impl Writer {
     /// Writes header and description. A regular file at its beginning gets positioned writes from several threads at a time, and
     /// loses whatever it held before; anything else (pipe, socket, device, append mode, a file further on) is written in order.
     pub fn begin(file: File, snapshot: &Snapshot) -> Result<Writer, ImageError> {
-        Writer::begin_until(file, snapshot, None)
+        Writer::begin_until(file, snapshot, Box::new(|| None))
     }
 
-    /// Like [`Writer::begin`]; what has to wait for a reader fails with [`ImageError::TimeOver`] at the time `until`.
-    pub fn begin_until(file: File, snapshot: &Snapshot, until: Option<Instant>) -> Result<Writer, ImageError> {
+    /// Like [`Writer::begin`]; what has to wait for a reader fails with [`ImageError::TimeOver`] when `left` says that no time is left.
+    pub fn begin_until(file: File, snapshot: &Snapshot, left: TimeLeft) -> Result<Writer, ImageError> {
         let (metadata_bytes, metadata_crc) = metadata::measure(snapshot)?;
         let header = Header::new(metadata_bytes, metadata_crc);
         let page = header.to_page();
-        let out = Out::new(file, until)?;
+        let out = Out::new(file, left)?;
         out.write(0, &page, &[])?;
         let mut at = PAGE_BYTES as u64;
         metadata::encode(snapshot, |piece| {
@@ -104,7 +112,7 @@ impl Writer {
 
     /// Gives the block its place and writes it there.
     fn place(&self, header: &mut BlockHeader, data: &[u8]) -> Result<BlockEntry, ImageError> {
-        let _turn = (!self.out.is_positioned).then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let _turn = (self.out.how != How::Positioned).then(|| self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         if self.spoiled.load(Ordering::Acquire) {
             return Err(ImageError::Spoiled);
         }
@@ -168,21 +176,45 @@ fn write_index(out: &Out, entries: &[BlockEntry], at: u64, id: FileId) -> Result
 /// The file behind a writer.
 struct Out {
     file: File,
-    /// Written by offset. Otherwise in order, and offsets only count.
-    is_positioned: bool,
-    /// When to give up waiting for a reader; never for what has none.
-    until: Option<Instant>,
+    how: How,
+    left: TimeLeft,
+}
+
+/// How it is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// By offset.
+    Positioned,
+    /// In order, and offsets only count. Nobody has to be waited for.
+    InOrder,
+    /// In order, through a description of our own that does not block.
+    Unblocked,
+    /// In order, as much at a time as does not block when poll(2) says so: the description may be shared with others, who have not asked for
+    /// O_NONBLOCK.
+    Careful,
 }
 
 /// What a pipe takes without waiting when poll(2) says that it takes anything: it has a free page (pipe(7)).
 const PIPE_PAGE: usize = 4096;
 
 impl Out {
-    fn new(mut file: File, until: Option<Instant>) -> Result<Out, ImageError> {
+    fn new(mut file: File, left: TimeLeft) -> Result<Out, ImageError> {
         let failed = |source| ImageError::Io { attempt: "look at the destination of the context file", source };
-        let is_file = file.metadata().map_err(failed)?.is_file();
-        let is_positioned = is_file && file.stream_position().map_err(failed)? == 0 && !appends(&file).map_err(failed)?;
-        Ok(Out { file, is_positioned, until: until.filter(|_| !is_file) })
+        let kind = file.metadata().map_err(failed)?.file_type();
+        let how = if !kind.is_file() {
+            How::Careful
+        } else if file.stream_position().map_err(failed)? == 0 && !appends(&file).map_err(failed)? {
+            How::Positioned
+        } else {
+            How::InOrder
+        };
+        // A pipe can be opened once more by those who may; whoever may not takes small steps.
+        if kind.is_fifo()
+            && let Ok(own) = unblocked(&file)
+        {
+            return Ok(Out { file: own, how: How::Unblocked, left });
+        }
+        Ok(Out { file, how, left })
     }
 
     /// Writes two buffers one after the other, at offset `at` or next.
@@ -190,7 +222,7 @@ impl Out {
         let mut parts = &mut [IoSlice::new(first), IoSlice::new(second)][..];
         IoSlice::advance_slices(&mut parts, 0);
         while !parts.is_empty() {
-            if self.until.is_some() {
+            if self.how == How::Careful {
                 self.wait()?;
             }
             match self.write_some(at, parts) {
@@ -211,27 +243,30 @@ impl Out {
 
     /// Waits until more can be written, at most as long as we may.
     fn wait(&self) -> Result<(), ImageError> {
-        let timeout = match self.until {
-            None => PollTimeout::NONE,
-            Some(until) => {
-                let left = until.saturating_duration_since(Instant::now()).as_millis();
-                PollTimeout::try_from(i32::try_from(left).unwrap_or(i32::MAX)).unwrap_or(PollTimeout::MAX)
+        loop {
+            let left = (self.left)();
+            let look = i32::try_from(left.unwrap_or(LOOK).min(LOOK).as_millis()).unwrap_or_default();
+            if is_ready(&self.file, PollFlags::POLLOUT, PollTimeout::try_from(look).unwrap_or(PollTimeout::ZERO))? {
+                return Ok(());
             }
-        };
-        if is_ready(&self.file, PollFlags::POLLOUT, timeout)? { Ok(()) } else { Err(ImageError::TimeOver) }
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(ImageError::TimeOver);
+            }
+        }
     }
 
     fn write_some(&self, at: u64, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        if self.until.is_some() {
-            // The description may be shared with others, who have not asked for O_NONBLOCK.
-            let first = &parts[0];
-            return (&self.file).write(&first[..first.len().min(PIPE_PAGE)]);
+        match self.how {
+            How::Careful => {
+                let first = &parts[0];
+                (&self.file).write(&first[..first.len().min(PIPE_PAGE)])
+            }
+            How::InOrder | How::Unblocked => (&self.file).write_vectored(parts),
+            How::Positioned => {
+                let at = i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
+                Ok(nix::sys::uio::pwritev(&self.file, parts, at)?)
+            }
         }
-        if !self.is_positioned {
-            return (&self.file).write_vectored(parts);
-        }
-        let at = i64::try_from(at).map_err(|_| io::Error::from_raw_os_error(libc::EFBIG))?;
-        Ok(nix::sys::uio::pwritev(&self.file, parts, at)?)
     }
 
     /// Writes zeros from `at` to the next page boundary, whose offset it returns.
@@ -245,7 +280,7 @@ impl Out {
 
     /// Leaves a positioned file as a written one: nothing after its end, and its offset there.
     fn close(mut self, bytes: u64) -> Result<File, ImageError> {
-        if self.is_positioned {
+        if self.how == How::Positioned {
             let longer = self.file.metadata().map_err(cannot_write)?.len() > bytes;
             if longer {
                 self.file.set_len(bytes).map_err(cannot_write)?;
@@ -254,6 +289,12 @@ impl Out {
         }
         Ok(self.file)
     }
+}
+
+/// The same pipe, with a description that does not block.
+fn unblocked(file: &File) -> io::Result<File> {
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    OpenOptions::new().write(true).custom_flags(libc::O_NONBLOCK).open(path)
 }
 
 fn appends(file: &File) -> io::Result<bool> {

@@ -19,6 +19,10 @@ use super::{Limits, Options};
 use crate::error::Class;
 use crate::policy::event::{Event, Name};
 use crate::policy::{LogLine, Opinion, Policy, PolicyError, Reply, Verdict};
+use crate::sys::interruption;
+
+/// How long to wait for an answer before looking whether it is still wanted.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Starts the process that a script runs in.
 pub trait Launcher {
@@ -254,6 +258,9 @@ impl LuaPolicy {
         if let Some(why) = &self.ended {
             return Err(PolicyError::script(format!("no answer from hook scripts: they were ended before, because {why}")));
         }
+        if interruption::came().is_some() {
+            return Err(PolicyError::script(format!("{what}: not asked, because all is being given up")));
+        }
         let written =
             self.stream.set_write_timeout(Some(self.limits.grace.max(Duration::from_millis(1)))).and_then(|()| send(&self.stream, request));
         match written {
@@ -293,12 +300,15 @@ impl LuaPolicy {
             }
             searched = self.buffer.len();
             let left = limit.checked_sub(begun.elapsed()).filter(|left| !left.is_zero()).ok_or(ErrorKind::TimedOut)?;
-            self.stream.set_read_timeout(Some(left))?;
+            self.stream.set_read_timeout(Some(left.min(LOOK)))?;
             match (&self.stream).read(&mut block) {
                 Ok(0) => return Ok(None),
                 Ok(_) if self.buffer.len() > LONGEST_ANSWER => return Err(ErrorKind::InvalidData.into()),
                 Ok(count) => self.buffer.extend_from_slice(&block[..count]),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // Nobody wants an answer any more when all is being given up.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && interruption::came().is_none() => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(ErrorKind::ConnectionAborted.into()),
                 Err(error) => return Err(error),
             }
         }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::Duration;
 
 /// Turns -1 into the error that errno names.
 fn checked<N: Copy + PartialEq + From<i8>>(result: N) -> io::Result<N> {
@@ -43,6 +44,28 @@ pub fn ignore(signal: i32) -> io::Result<()> {
     action.sa_sigaction = libc::SIG_IGN;
     // SAFETY: the first pointer is to a live sigaction that the kernel only reads, the second may be null.
     checked(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) }).map(drop)
+}
+
+/// `sigaction(2)` — whether a signal is ignored.
+pub fn is_ignored(signal: i32) -> bool {
+    // SAFETY: sigaction is plain data for which all zero bytes are valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: the first pointer may be null, the second is to a live sigaction that the kernel fills.
+    let asked = checked(unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut action) });
+    asked.is_ok() && action.sa_sigaction == libc::SIG_IGN
+}
+
+/// `sigtimedwait(2)` — takes a blocked signal that is pending, or waits for one; `None` when none has come in time.
+pub fn take_signal(signals: &nix::sys::signal::SigSet, patience: Duration) -> io::Result<Option<i32>> {
+    let seconds = libc::time_t::try_from(patience.as_secs()).map_err(io::Error::other)?;
+    let patience = libc::timespec { tv_sec: seconds, tv_nsec: patience.subsec_nanos().into() };
+    let set: *const libc::sigset_t = signals.as_ref();
+    // SAFETY: both pointers are to live structs that the kernel only reads; the second may be null, which means that nothing but the number is wanted.
+    match checked(unsafe { libc::sigtimedwait(set, std::ptr::null_mut(), &raw const patience) }) {
+        Ok(signal) => Ok(Some(signal)),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// `kill(2)` — sends any signal, real-time ones too. ESRCH: the process is gone.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::task::{Ending, Stopped, bury};
 use super::{TraceeError, freezer, memory, release};
 use crate::sys::process::Change;
-use crate::sys::{Errno, process, ptrace};
+use crate::sys::{Errno, interruption, process, ptrace};
 
 /// When a checkpoint must be given up; `None` never.
 #[derive(Debug, Clone, Copy)]
@@ -26,8 +26,19 @@ impl Deadline {
         self.0
     }
 
-    /// Fails once the time is over.
+    /// The time that is left: none of it once somebody has asked to give up. `None`: there is no end.
+    pub fn left(self) -> Option<Duration> {
+        match interruption::came() {
+            Some(_) => Some(Duration::ZERO),
+            None => self.0.map(|end| end.saturating_duration_since(Instant::now())),
+        }
+    }
+
+    /// Fails once the time is over, or somebody has asked to give up.
     pub fn check(self) -> Result<(), TraceeError> {
+        if let Some(why) = interruption::came() {
+            return Err(TraceeError::GivenUp { why });
+        }
         match self.0 {
             Some(end) if end <= Instant::now() => Err(TraceeError::TimeOver),
             Some(_) | None => Ok(()),

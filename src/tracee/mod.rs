@@ -20,6 +20,7 @@ pub use task::{Ending, Stopped};
 
 use crate::error::{Class, Classified, Subject};
 use crate::sys::Errno;
+use crate::sys::interruption::Interruption;
 
 /// What can go wrong with a stopped task.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,16 @@ pub enum TraceeError {
     /// The time allowed for the checkpoint is over.
     #[error("the time allowed for the checkpoint is over")]
     TimeOver,
+    /// Somebody has asked to give it up.
+    #[error("the checkpoint was given up: {}", match why {
+        Interruption::Signal(signal) => format!("signal {signal} ({})", signal_name(*signal)),
+        Interruption::Orphaned => "the cr_checkpoint that waited for it has ended".into(),
+    })]
+    GivenUp { why: Interruption },
+}
+
+fn signal_name(signal: i32) -> &'static str {
+    nix::sys::signal::Signal::try_from(signal).map_or("a real-time signal", |signal| signal.as_str())
 }
 
 impl TraceeError {
@@ -91,6 +102,7 @@ impl Classified for TraceeError {
             | TraceeError::Vfork { .. }
             | TraceeError::Forking
             | TraceeError::Unstoppable { .. }
+            | TraceeError::GivenUp { .. }
             | TraceeError::TimeOver => Class::Temp,
             TraceeError::Denied { .. } | TraceeError::Filtered { .. } => Class::Env,
             TraceeError::Request { source, .. } | TraceeError::Call { source, .. } | TraceeError::Memory { source, .. } => {
@@ -116,6 +128,7 @@ impl Classified for TraceeError {
             | TraceeError::Forking
             | TraceeError::Unstoppable { .. } => Some(libc::EBUSY),
             TraceeError::TimeOver => Some(libc::ETIME),
+            TraceeError::GivenUp { .. } => Some(libc::EINTR),
         }
     }
 
@@ -134,7 +147,7 @@ impl Classified for TraceeError {
             | TraceeError::Busy { pid, .. }
             | TraceeError::Frozen { pid, .. }
             | TraceeError::Vfork { pid } => Subject::pid(*pid),
-            TraceeError::Forking | TraceeError::TimeOver => Subject::default(),
+            TraceeError::Forking | TraceeError::TimeOver | TraceeError::GivenUp { .. } => Subject::default(),
         }
     }
 
@@ -153,6 +166,7 @@ impl Classified for TraceeError {
             }
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
+            TraceeError::GivenUp { .. } => Some("the job runs on unchanged".into()),
             TraceeError::Compat { .. } => Some("only 64-bit programs can be checkpointed".into()),
             TraceeError::Gone { .. }
             | TraceeError::Request { .. }

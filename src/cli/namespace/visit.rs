@@ -9,11 +9,10 @@
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
-use nix::sys::prctl;
-use nix::sys::signal::Signal;
-
-use crate::cli::worker;
+use crate::cli::exit::Ending;
+use crate::cli::worker::{self, Principal, WorkerError};
 use crate::engine::elsewhere::Elsewhere;
 use crate::error::{Class, Classified, Subject};
 use crate::sys::Errno;
@@ -58,12 +57,12 @@ impl Classified for VisitError {
     }
 }
 
-/// Enters the namespaces of the job and runs `work` there, or tells it why not; returns its exit code. Changes this process for good.
-pub fn visit(job: &Elsewhere, complain: impl FnOnce(&str), work: impl FnOnce(Result<(), VisitError>) -> u8) -> u8 {
+/// Enters the namespaces of the job and runs `work` there, or tells it why not; returns how it ended. Changes this process for good.
+pub fn visit(job: &Elsewhere, limit: Option<Duration>, work: impl FnOnce(Result<(), VisitError>) -> Ending) -> Result<Ending, WorkerError> {
     let pid = job.by;
     match enter(pid) {
-        Ok(mounts) => worker::supervise(complain, || work(arrive(pid, mounts.as_ref()))),
-        Err(error) => work(Err(error)),
+        Ok(mounts) => worker::supervise(Principal::Worker, limit, || work(arrive(pid, mounts.as_ref()))),
+        Err(error) => Ok(work(Err(error))),
     }
 }
 
@@ -91,7 +90,6 @@ fn enter(pid: i32) -> Result<Option<Namespace>, VisitError> {
 
 /// What is done after the fork, in the pid namespace of the job.
 fn arrive(pid: i32, mounts: Option<&Namespace>) -> Result<(), VisitError> {
-    prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| refused(pid, "end with our parent")(errno.into()))?;
     let Some(mounts) = mounts else { return Ok(()) };
     let directory = std::env::current_dir().map_err(refused(pid, "tell our working directory"))?;
     let identity = |directory: &Path| std::fs::metadata(directory).map(|data| (data.dev(), data.ino()));

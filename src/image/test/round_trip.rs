@@ -176,11 +176,15 @@ fn pages_the_description_does_not_have_are_not_written() {
     assert_eq!(writer.finish().unwrap().0.blocks, 0);
 }
 
+fn time_until(until: std::time::Instant) -> crate::image::TimeLeft {
+    Box::new(move || Some(until.saturating_duration_since(std::time::Instant::now())))
+}
+
 #[test]
 fn a_reader_that_does_not_read_is_waited_for_until_the_time_is_over() {
     let (reader, writer) = nix::unistd::pipe().unwrap();
     let until = std::time::Instant::now() + std::time::Duration::from_millis(50);
-    let writer = Writer::begin_until(File::from(writer), &sample(), Some(until)).unwrap();
+    let writer = Writer::begin_until(File::from(writer), &sample(), time_until(until)).unwrap();
     let data = vec![7; 256 * PAGE_BYTES];
     let run = Run { page: 0x1, count: 255, kind: RunKind::Data };
     let error = writer.put(Space::Memory(0), &[run], &data[..255 * PAGE_BYTES]).unwrap_err();
@@ -197,7 +201,7 @@ fn a_slow_reader_gets_everything_within_its_time() {
         File::from(reader).read_to_end(&mut bytes).map(|_| bytes)
     });
     let until = std::time::Instant::now() + std::time::Duration::from_secs(600);
-    let writer = Writer::begin_until(File::from(writer), &sample(), Some(until)).unwrap();
+    let writer = Writer::begin_until(File::from(writer), &sample(), time_until(until)).unwrap();
     let (saved, file) = writer.finish().unwrap();
     drop(file);
     assert_eq!(read.join().unwrap().unwrap().len() as u64, saved.bytes);
