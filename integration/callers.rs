@@ -4,6 +4,7 @@
 //! `rights`.
 
 mod given_up;
+mod surroundings;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,13 @@ pub fn cases() -> Vec<Case> {
         ("signal-ignored", given_up::ignored),
         ("front-killed", given_up::front_killed),
         ("worker-stopped", given_up::worker_stopped),
+        ("closed-descriptors", surroundings::closed_descriptors),
+        ("descriptors-of-the-job", surroundings::descriptors_of_the_job),
+        ("sigchld-ignored", surroundings::sigchld_ignored),
+        ("file-size", surroundings::file_size),
+        ("tiny-limits", surroundings::tiny_limits),
+        ("setuid", surroundings::setuid),
+        ("nohup", surroundings::nohup),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("caller", journey, *scene).patient(180)).collect()
 }

@@ -52,7 +52,7 @@ fn given_up(site: &Site, front: Pid, expected: End, job: &Job) -> Verdict {
 }
 
 /// The job runs, untraced; nobody else is there, and no file.
-fn undisturbed(site: &Site, job: &Job) -> Verdict {
+pub(super) fn undisturbed(site: &Site, job: &Job) -> Verdict {
     let alone = || {
         site.children.collect();
         observe::descendants() == [job.pid] && observe::is_untraced(job.pid) && !observe::is_stopped(job.pid)

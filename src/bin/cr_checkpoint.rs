@@ -8,6 +8,9 @@ use reprise::cli::report::Streams;
 use reprise::cli::{checkpoint, wait};
 
 fn main() -> ExitCode {
+    if let Some(refused) = exit::refuse_borrowed_rights("cr_checkpoint") {
+        return refused;
+    }
     let mut streams = Streams { out: &mut std::io::stdout(), err: &mut std::io::stderr() };
     match checkpoint::run(std::env::args_os().skip(1), &mut Reprise, &mut streams) {
         Ending::Status(status) => exit::code(status),

@@ -13,6 +13,8 @@ use crate::error::{Class, Failure, Stage};
 pub const USAGE: u8 = 255;
 /// A value out of range, or options that exclude each other: EINVAL.
 pub const INVALID: u8 = 22;
+/// A program with rights that its caller does not have: EPERM.
+const NOT_PERMITTED: u8 = 1;
 /// A helper process could not be started or was killed.
 pub const HELPER: u8 = 1;
 /// `cr_run`: the command was not found.
@@ -133,6 +135,18 @@ fn low_byte(code: i32) -> u8 {
         0 => USAGE,
         byte => byte,
     }
+}
+
+/// Refuses to run with rights of its own file instead of its caller's: the programs do as they are told. Call it first. The exit code, if it is refused.
+pub fn refuse_borrowed_rights(program: &str) -> Option<ExitCode> {
+    if !crate::sys::inherited::has_rights_of_its_file() {
+        return None;
+    }
+    eprintln!(
+        "{program}: refused: it was executed set-user-id, set-group-id or with file capabilities, and would do whatever its caller says with those \
+         rights\n  class env (the machine must be put right): remove them (chmod ug-s, setcap -r), and use sudo or ambient capabilities"
+    );
+    Some(ExitCode::from(NOT_PERMITTED))
 }
 
 /// An exit code as `main` returns it.

@@ -86,6 +86,7 @@ fn start(said: &RunSaid, command: &OsStr, args: &[OsString], reporter: &mut Repo
     } else {
         exec.env_remove(OMIT);
     }
+    crate::sys::inherited::close_again_on_exec();
     let error = exec.exec();
     // A failed exec leaves SIGPIPE with its default action (std::os::unix::process::CommandExt::exec): complaints go to a pipe at times.
     let _cannot_fail = crate::sys::cli_support::ignore(libc::SIGPIPE);

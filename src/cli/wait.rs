@@ -16,12 +16,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::exit::{self, Ending};
-use crate::sys::cli_support::{default_action, pidfd, send, wait_status};
+use crate::sys::cli_support::{default_action, ignore, is_ignored, pidfd, send, wait_status};
 
 /// Signals are held back: they wait until [`Held::until_end`] forwards them. Dropping it lets them act again.
 #[derive(Debug)]
 pub struct Held {
     inherited: SigSet,
+    ignores_file_size: bool,
 }
 
 impl Held {
@@ -31,7 +32,12 @@ impl Held {
         for signal in [libc::SIGCHLD, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU] {
             default_action(signal)?;
         }
-        Ok(Held { inherited: SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)? })
+        // A file beyond our limit is an error of the write (EFBIG), and no signal of ours is the job's. One that is blocked would wait in spite of this.
+        let ignores_file_size = is_ignored(libc::SIGXFSZ);
+        ignore(libc::SIGXFSZ)?;
+        let mut held = SigSet::all();
+        held.remove(Signal::SIGXFSZ);
+        Ok(Held { inherited: held.thread_swap_mask(SigmaskHow::SIG_SETMASK)?, ignores_file_size })
     }
 
     /// Forwards signals to the lead until it ends, and says how it ended.
@@ -56,6 +62,10 @@ impl Held {
     /// What one signal leads to.
     fn pass_on(&self, lead: i32, signal: &siginfo) -> io::Result<()> {
         let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
+        // Blocked signals arrive even if they are ignored: nohup(1) means the job, too.
+        if is_ignored(number) {
+            return Ok(());
+        }
         let reached = is_group_signal(signal) && getpgid(Some(Pid::from_raw(lead))) == Ok(getpgrp());
         let own = u32::try_from(getpid().as_raw()) == Ok(signal.ssi_pid);
         match step(number, reached || own) {
@@ -75,6 +85,9 @@ impl Drop for Held {
     fn drop(&mut self) {
         // Cannot fail: the mask was read from the kernel.
         let _ = self.inherited.thread_set_mask();
+        if !self.ignores_file_size {
+            let _ = default_action(libc::SIGXFSZ);
+        }
     }
 }
 

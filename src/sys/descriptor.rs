@@ -3,6 +3,7 @@
 
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use super::inherited::was_closed;
 use super::{Errno, check};
 
 const F_SETSIG: i32 = 10;
@@ -120,14 +121,20 @@ pub fn set_record_lock(fd: BorrowedFd<'_>, command: i32, lock: &libc::flock) -> 
 /// `fcntl(F_DUPFD_CLOEXEC)` — our own duplicate of a descriptor number that we were started with. EBADF: it is not open.
 pub fn duplicate_inherited(fd: RawFd) -> Result<OwnedFd, Errno> {
     use std::os::fd::FromRawFd;
+    if was_closed(fd) {
+        return Err(Errno::EBADF);
+    }
     // SAFETY: takes numbers only; a number that is not open gives EBADF.
     let new = check(i64::from(unsafe { libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 3) }))?;
     // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(i32::try_from(new).unwrap_or(-1)) })
 }
 
-/// `fcntl(F_GETFD)` — whether a descriptor number is open and stays open over exec.
+/// `fcntl(F_GETFD)` — whether a descriptor number that we were started with is open and stays open over exec.
 pub fn passes_on(fd: RawFd) -> bool {
+    if was_closed(fd) {
+        return false;
+    }
     // SAFETY: takes numbers only; a number that is not open gives EBADF.
     check(i64::from(unsafe { libc::fcntl(fd, libc::F_GETFD) })).is_ok_and(|flags| flags & i64::from(libc::FD_CLOEXEC) == 0)
 }

@@ -6,6 +6,7 @@
 pub mod cli_support;
 pub mod descriptor;
 pub mod fault;
+pub mod inherited;
 pub mod interruption;
 pub mod namespace;
 pub mod pagemap;

@@ -18,6 +18,7 @@ use nix::unistd::getpid;
 use super::link::{Link, Message};
 use crate::cli::exit::{self, Ending};
 use crate::cli::wait::{self, Held};
+use crate::sys::cli_support::is_ignored;
 use crate::sys::process;
 
 /// Passes signals on until the other side says how to end. They must have been held back from before the namespaces were made.
@@ -71,6 +72,9 @@ fn vanished(first: i32) -> io::Result<Ending> {
 
 /// What one signal leads to. Stopping is our own affair: the first process of a pid namespace cannot.
 fn pass_on(link: &mut Link, signal: &siginfo) -> io::Result<()> {
+    if i32::try_from(signal.ssi_signo).is_ok_and(is_ignored) {
+        return Ok(());
+    }
     let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
     let own = u32::try_from(getpid().as_raw()) == Ok(signal.ssi_pid);
     if number == libc::SIGCHLD || own {

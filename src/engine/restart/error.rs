@@ -36,6 +36,9 @@ pub enum PlanError {
     /// The context file cannot be opened.
     #[error("cannot open {}", path.display())]
     Open { path: PathBuf, source: Errno },
+    /// The descriptor with the context file cannot be used.
+    #[error("cannot use descriptor {fd}")]
+    Descriptor { fd: i32, source: Errno },
     /// One file of a job that was saved with one file a process.
     #[error("the context file is part {index} of {count} of a job in a directory")]
     OnePart { index: u32, count: u32 },
@@ -70,7 +73,11 @@ impl Classified for PlanError {
             PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
             PlanError::Machine { .. } => Class::Env,
-            PlanError::Open { .. } | PlanError::OnePart { .. } | PlanError::Parts { .. } | PlanError::NoPart { .. } => Class::Args,
+            PlanError::Open { .. }
+            | PlanError::Descriptor { .. }
+            | PlanError::OnePart { .. }
+            | PlanError::Parts { .. }
+            | PlanError::NoPart { .. } => Class::Args,
             PlanError::Several { class, .. } => *class,
         }
     }
@@ -88,7 +95,7 @@ impl Classified for PlanError {
             PlanError::Descriptors { .. } => libc::EMFILE,
             PlanError::NoStandard { .. } => libc::EBADF,
             PlanError::NoRoom { .. } => libc::ENOMEM,
-            PlanError::Open { source, .. } => *source as i32,
+            PlanError::Open { source, .. } | PlanError::Descriptor { source, .. } => *source as i32,
             PlanError::Several { code, .. } => *code,
         })
     }
@@ -98,7 +105,7 @@ impl Classified for PlanError {
             PlanError::IdTaken { id, .. } => Subject::pid(*id),
             PlanError::Lineage { pid, .. } => Subject::pid(*pid),
             PlanError::Open { path, .. } | PlanError::Parts { path, .. } | PlanError::NoPart { path } => Subject::path(path),
-            PlanError::NoStandard { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
+            PlanError::NoStandard { fd, .. } | PlanError::Descriptor { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
             | PlanError::OnePart { .. }
             | PlanError::Machine { .. }
@@ -123,6 +130,7 @@ impl Classified for PlanError {
             PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
             PlanError::Open { .. } => Some("check the name of the context file".into()),
+            PlanError::Descriptor { .. } => Some("give the number of a descriptor that is open for reading".into()),
             PlanError::OnePart { .. } => Some("restart the whole job: cr_restart --dir DIR".into()),
             PlanError::Parts { .. } | PlanError::NoPart { .. } => {
                 Some("keep all files of one checkpoint, and no others, in the directory".into())

@@ -98,7 +98,7 @@ pub fn open(source: &Source) -> Result<Pages, Failure> {
         Source::File(path) => open_file(path)?,
         Source::Fd(fd) => {
             let file = descriptor::duplicate_inherited(*fd).map(File::from);
-            let file = file.map_err(|source| PlanError::Open { path: format!("descriptor {fd}").into(), source });
+            let file = file.map_err(|source| PlanError::Descriptor { fd: *fd, source });
             Reader::open(file.at(Stage::Load)?).at(Stage::Load)?
         }
         Source::Dir(path) => return open_directory(path),
