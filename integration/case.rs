@@ -52,6 +52,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::decisions::cases,
     crate::scripts::cases,
     crate::ready_made::cases,
+    crate::restarter::cases,
     crate::namespace::cases,
     crate::terminals::cases,
     crate::stops::cases,

@@ -21,6 +21,7 @@ mod observe;
 mod prepare;
 mod ready_made;
 mod real;
+mod restarter;
 mod runner;
 mod sandbox;
 mod scripts;

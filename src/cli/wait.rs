@@ -1,22 +1,20 @@
 //! Standing between the shell and the restarted job: signals sent to `cr_restart` go to the job's lead process, and the lead's end
 //! becomes `cr_restart`'s own (`cr_restart(1)`: "it is largely invisible").
 //!
-//! All signals are blocked from before the restart until the end and read one by one from a signalfd, so that none is lost. The end
-//! of the lead is seen through a pidfd, because a saved process may have any exit signal, or none.
+//! All signals are blocked from before the restart until the end and taken one by one with sigwaitinfo(2), so that none is lost. The end of
+//! the lead is one of them: a child of the restarter has SIGCHLD as its exit signal, whatever it had in its first life. So this process
+//! holds nothing while it waits that a checkpoint could not save: a tree that contains `cr_restart` can be saved as any other.
 //! Relies on the engine having made the lead a child of this process.
 
 use std::io;
-use std::os::fd::AsFd;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
+use nix::sys::signalfd::siginfo;
 use nix::unistd::{Pid, getpgid, getpgrp, getpid};
 
 use super::exit::{self, Ending};
-use crate::sys::cli_support::{default_action, ignore, is_ignored, pidfd, send, wait_status};
+use crate::sys::cli_support::{Arrived, default_action, ignore, is_ignored, next_signal, send, wait_status};
 
 /// Signals are held back: they wait until [`Held::until_end`] forwards them. Dropping it lets them act again.
 #[derive(Debug)]
@@ -42,43 +40,60 @@ impl Held {
 
     /// Forwards signals to the lead until it ends, and says how it ended.
     pub fn until_end(&self, lead: i32) -> io::Result<Ending> {
-        let ended = pidfd(lead)?;
-        let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        let mut lead = Lead { pid: lead, parent: getpid() };
         loop {
-            if let Some(status) = wait_status(lead)? {
+            if let Some(status) = wait_status(lead.now()?)? {
                 return Ok(ending(status));
             }
-            let mut sources = [signals.as_fd(), ended.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            match poll(&mut sources, PollTimeout::NONE) {
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-            while let Some(signal) = signals.read_signal()? {
-                self.pass_on(lead, &signal)?;
+            match next_signal() {
+                Ok(signal) => pass_on(lead.now()?, &signal)?,
+                // A restart of this process itself ends the call.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
+}
 
-    /// What one signal leads to.
-    fn pass_on(&self, lead: i32, signal: &siginfo) -> io::Result<()> {
-        let number = i32::try_from(signal.ssi_signo).unwrap_or_default();
-        // Blocked signals arrive even if they are ignored: nohup(1) means the job, too.
-        if is_ignored(number) {
-            return Ok(());
+/// The process that is waited for.
+struct Lead {
+    pid: i32,
+    /// Our own id when `pid` was right.
+    parent: Pid,
+}
+
+impl Lead {
+    /// Its id. This process may have been saved and restarted together with the job, with new ids for both: then it is our eldest child.
+    fn now(&mut self) -> io::Result<i32> {
+        let own = getpid();
+        if own != self.parent {
+            let children = std::fs::read_to_string(format!("/proc/self/task/{own}/children"))?;
+            let eldest = children.split_whitespace().next().and_then(|pid| pid.parse().ok());
+            *self = Lead { pid: eldest.ok_or_else(|| io::Error::from_raw_os_error(libc::ECHILD))?, parent: own };
         }
-        let reached = is_group_signal(signal) && getpgid(Some(Pid::from_raw(lead))) == Ok(getpgrp());
-        let own = u32::try_from(getpid().as_raw()) == Ok(signal.ssi_pid);
-        match step(number, reached || own) {
-            Step::Nothing => {}
-            Step::Forward => forward(lead, number)?,
-            Step::Stop => stop(number)?,
-            Step::ForwardAndStop => {
-                forward(lead, number)?;
-                stop(number)?;
-            }
-        }
-        Ok(())
+        Ok(self.pid)
     }
+}
+
+/// What one signal leads to.
+fn pass_on(lead: i32, signal: &Arrived) -> io::Result<()> {
+    let number = signal.number;
+    // Blocked signals arrive even if they are ignored: nohup(1) means the job, too.
+    if is_ignored(number) {
+        return Ok(());
+    }
+    let reached = signal.by_kernel && getpgid(Some(Pid::from_raw(lead))) == Ok(getpgrp());
+    let own = signal.sender == Some(getpid().as_raw());
+    match step(number, reached || own) {
+        Step::Nothing => {}
+        Step::Forward => forward(lead, number)?,
+        Step::Stop => stop(number)?,
+        Step::ForwardAndStop => {
+            forward(lead, number)?;
+            stop(number)?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Held {

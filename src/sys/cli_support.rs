@@ -82,6 +82,33 @@ pub fn wait_status(pid: i32) -> io::Result<Option<i32>> {
     Ok((waited != 0).then_some(status))
 }
 
+/// A signal that has been taken from the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrived {
+    /// Its number.
+    pub number: i32,
+    /// The kernel sent it by itself (SI_KERNEL).
+    pub by_kernel: bool,
+    /// The process that sent it, where a process did: kill(2), tgkill(2), sigqueue(3).
+    pub sender: Option<i32>,
+}
+
+/// `rt_sigtimedwait(2)` without a limit, for every signal — takes the next pending one; all must be blocked. EINTR: this process was stopped
+/// and continued, or saved and restarted.
+pub fn next_signal() -> io::Result<Arrived> {
+    let every = u64::MAX;
+    // SAFETY: siginfo_t is plain data for which all zero bytes are valid.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    let no_limit = std::ptr::null::<libc::timespec>();
+    // SAFETY: the pointers are to a live set of 8 bytes, as the last argument says, and to a live siginfo_t that nobody else uses; the limit
+    // may be null.
+    let number = checked(unsafe { libc::syscall(libc::SYS_rt_sigtimedwait, &raw const every, &raw mut info, no_limit, size_of::<u64>()) })?;
+    let by_process = matches!(info.si_code, libc::SI_USER | libc::SI_TKILL | libc::SI_QUEUE);
+    // SAFETY: signals that a process sends come with its id in this field.
+    let sender = by_process.then(|| unsafe { info.si_pid() });
+    Ok(Arrived { number: i32::try_from(number).map_err(io::Error::other)?, by_kernel: info.si_code == libc::SI_KERNEL, sender })
+}
+
 /// `pidfd_open(2)` — a descriptor that polls readable when the process ends, whatever signal it sends its parent. Close-on-exec.
 pub fn pidfd(pid: i32) -> io::Result<OwnedFd> {
     // SAFETY: pidfd_open takes two numbers and no pointers.
