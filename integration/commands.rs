@@ -43,7 +43,8 @@ done
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("inside", inside), ("stream", stream), ("pipeline", pipeline), ("run", run)];
+    let scenes: &[(&str, Scene)] =
+        &[("inside", inside), ("stream", stream), ("pipeline", pipeline), ("run", run), ("detach", detach), ("ipc", ipc)];
     let mut cases: Vec<Case> = scenes.iter().map(|(journey, scene)| Case::new("command", journey, *scene)).collect();
     for (word, state) in [("running", State::Running), ("stopped", State::Stopped)] {
         for (option, after) in SIGNALS {
@@ -177,4 +178,41 @@ fn run(site: &Site) -> Verdict {
     fs::remove_file(&context).attempt("remove the context file, which nobody needs any more")?;
     site.go(&job, "restart")?;
     site.passes(&job)
+}
+
+/// A process with a parent-death signal outlives the `cr_restart` that leaves at once.
+fn detach(site: &Site) -> Verdict {
+    needs_pids(site)?;
+    let context = site.context("job.ctx");
+    let mut command = site.command("setpriv");
+    command.args(["--pdeathsig", "TERM"]).arg(site.program("process"));
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    site.checkpoint_and_kill(&[], &context, &job)?;
+    let mut command = site.command(site.tool("cr_restart"));
+    site.run(command.arg("--detach").arg(&context))?.succeeded()?;
+    site.go(&job, "restart")?;
+    let passed = || job.output().lines().any(|line| line == "PASS");
+    ensure(wait_until(site.patience, passed), || format!("the job did not outlive cr_restart:\n{}", job.output()))?;
+    site.gone()
+}
+
+/// System V objects are no part of a job, and it is said which ones it uses.
+fn ipc(site: &Site) -> Verdict {
+    needs_pids(site)?;
+    for (program, words) in [
+        ("semaphore", &["System V semaphore set", "SEM_UNDO"][..]),
+        ("semaphore_undo", &["System V semaphore set", "SEM_UNDO"]),
+        ("message_queue", &["System V message queue", "messages in it"]),
+    ] {
+        let job = site.start_program(program)?;
+        let mut save = site.command(site.tool("cr_checkpoint"));
+        save.args(["--clobber", "-f"]).arg(site.context("job.ctx")).arg(job.pid.to_string());
+        let said = site.run(&mut save)?.succeeded()?.stderr;
+        ensure(words.iter().all(|word| said.contains(word)), || format!("{program}: not said: {said:?}"))?;
+        site.runs_on(&job)?;
+        fs::remove_file(job.work.join("go")).attempt("tidy up")?;
+        fs::remove_file(job.work.join("out")).attempt("tidy up")?;
+    }
+    Ok(())
 }

@@ -43,6 +43,7 @@ pub fn cases() -> Vec<Case> {
         ("statuses", statuses),
         ("commands-beside", commands_beside),
         ("pre-resume", pre_resume),
+        ("robust", robust),
         ("bad", bad::bad),
         ("runaway", bad::runaway),
         ("hurry", bad::hurry),
@@ -461,6 +462,27 @@ fn pre_resume(site: &Site) -> Verdict {
     ensure(result == "edited", || format!("a file was replaced: {result:?}"))?;
     site.gone()?;
     let job = site.restart(&[], &context(site), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// The stubs of a restart that fails at the last moment leave no trace in locks that stand in a file; neither do signals that end a job.
+fn robust(site: &Site) -> Verdict {
+    let hook = script(site, "last.lua", r#"cr.on("pre-resume", function() cr.fail("temp", "not now") end)"#)?;
+    let mut job = site.start_program("robust_file")?;
+    let locks = || fs::read(site.work().join("locks")).attempt("read the locks");
+    let before = locks()?;
+    for signal in ["--term", "--abort", "--kill"] {
+        let mut save = site.command(site.tool("cr_checkpoint"));
+        site.run(save.args([signal, "--clobber", "-f"]).arg(context(site)).arg(job.pid.to_string()))?.succeeded()?;
+        site.gone()?;
+        ensure(locks()? == before, || format!("{signal} changed the locks"))?;
+        let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook])?;
+        ensure(ran.end == End::Code(125), || format!("{}: {}", ran.end, ran.stderr))?;
+        site.gone()?;
+        ensure(locks()? == before, || "the restart that failed changed the locks".to_owned())?;
+        job = site.restart(&[], &context(site), &job)?;
+    }
     site.go(&job, "restart")?;
     site.passes(&job)
 }

@@ -3,9 +3,9 @@
 //! Reads like a table of contents; details are in the modules of the phases. On any error, dropping `Frozen` lets the job go unchanged
 //! and dropping the target removes what was written.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
+use super::afterwards::release;
 use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
@@ -13,14 +13,13 @@ use super::output::Output;
 use super::request::{CheckpointRequest, Destination};
 use super::survey::survey;
 use super::tree::{SelectError, Selection};
-use crate::error::{At, Failure, Stage, Subject};
+use crate::error::{At, Failure, Stage};
 use crate::image::{Snapshot, State};
 use crate::policy::event::{JobEvent, Member, Options, SavedEvent, Timings};
 use crate::policy::verdict::Afterwards;
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::ProcDir;
-use crate::resource::KindError;
-use crate::sys::{Errno, interruption, process};
+use crate::sys::interruption;
 use crate::tracee::TraceeError;
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
 
@@ -78,7 +77,7 @@ impl Flow<'_> {
         let mut report = CheckpointReport::of(&draft.snapshot);
         let Some(mut output) = output.take() else {
             report.is_dry_run = true;
-            report.frozen_us = release(frozen, &draft.snapshot, None)?;
+            report.frozen_us = microseconds(release(frozen, &draft.snapshot, None)?);
             return Ok(CheckpointReport { total_us: self.elapsed_us(), ..report });
         };
         observer.stage(Stage::Write);
@@ -93,12 +92,12 @@ impl Flow<'_> {
         // A signal comes after the file is safe, and so does the answer of a script that may want one; without either the job need not
         // wait for the disk.
         if self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {
-            report.frozen_us = release(frozen, &snapshot, None)?;
+            report.frozen_us = microseconds(release(frozen, &snapshot, None)?);
             report.path = output.finish(self.request.sync)?;
         } else {
             report.path = output.finish(self.request.sync)?;
             let signal = self.signal_afterwards(&report, &snapshot, &frozen);
-            report.frozen_us = release(frozen, &snapshot, signal)?;
+            report.frozen_us = microseconds(release(frozen, &snapshot, signal)?);
         }
         report.total_us = self.elapsed_us();
         Ok(report)
@@ -192,31 +191,6 @@ impl Flow<'_> {
 
     fn elapsed_us(&self) -> u64 {
         microseconds(self.begun.elapsed())
-    }
-}
-
-/// Sends the signal to every process that was saved, lets everybody go, and tells for how many microseconds they were stopped.
-fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Result<u64, Failure> {
-    let saved: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
-    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && saved.contains(&process.pid)) {
-        let Some(signal) = signal else { continue };
-        let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
-        if process.group_stop.is_some() && !stops && signal != libc::SIGCONT {
-            send(process.pid, libc::SIGCONT)?;
-        }
-        send(process.pid, signal)?;
-    }
-    let since = frozen.since;
-    frozen.release().at(Stage::Release)?;
-    Ok(microseconds(since.elapsed()))
-}
-
-fn send(pid: i32, signal: i32) -> Result<(), Failure> {
-    match process::kill(pid, signal) {
-        Ok(()) | Err(Errno::ESRCH) => Ok(()),
-        Err(errno) => Err(KindError::host(format!("send signal {signal} to process {pid}"), errno))
-            .at(Stage::Release)
-            .map_err(|failure| failure.about(Subject::pid(pid))),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod observe;
 pub mod request;
 pub mod saved;
 
+mod afterwards;
 mod checkpoint;
 mod note;
 mod origin;

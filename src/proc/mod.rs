@@ -21,6 +21,7 @@ pub mod smaps;
 pub mod stat;
 pub mod status;
 pub mod syscall;
+pub mod sysvipc;
 mod text;
 pub mod timers;
 pub mod vmflags;

@@ -8,6 +8,7 @@ pub mod descriptor;
 pub mod fault;
 pub mod inherited;
 pub mod interruption;
+pub mod ipc;
 pub mod namespace;
 pub mod pagemap;
 pub mod process;

@@ -184,6 +184,12 @@ pub fn repeating(own: &user_regs_struct) -> Option<user_regs_struct> {
     by_restart_call.then_some(user_regs_struct { rax: ERESTARTNOINTR.cast_unsigned(), ..*own })
 }
 
+/// The system call that a stopped task is in, whatever will come of it, and its first argument.
+pub fn current_call(registers: &user_regs_struct) -> Option<(i64, u64)> {
+    let number = registers.orig_rax.cast_signed();
+    (0 <= number).then_some((number, registers.rdi))
+}
+
 /// Registers that make an interrupted system call again instead of relying on the kernel, which has no memory of it in a
 /// restored task. Relative sleeps whose remaining time the kernel wrote over their request (as libc's `sleep` asks it to) go on
 /// with what remained; other calls with a relative time limit wait for the whole of it again.

@@ -10,6 +10,7 @@ mod freezer;
 mod gadget;
 pub mod memory;
 pub mod release;
+pub mod robust;
 pub mod scratch;
 pub mod stub;
 mod task;

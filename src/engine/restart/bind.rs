@@ -16,9 +16,11 @@ use crate::image::{DescriptionId, Record, Snapshot, Thread};
 use crate::resource::file::{lock, owner};
 use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
-use crate::resource::{Bind, KindError, Step, task_kind};
+use crate::resource::task::death_signal::DeathSignal;
+use crate::resource::task::robust_list;
+use crate::resource::{Bind, KindError, Step, TaskKind, task_kind};
 use crate::sys::Errno;
-use crate::tracee::{Batch, Row, Stopped, arch, stub};
+use crate::tracee::{Batch, Row, Stopped, arch, robust, stub};
 
 /// Puts everything into place. Every task is what it was, and stopped.
 pub fn bind(
@@ -67,6 +69,8 @@ impl Binder<'_> {
     fn process(&mut self, index: usize, job: &mut Job) -> Result<(), KindError> {
         let saved = &self.snapshot.processes[index];
         let (pid, special) = (job.processes[index].pid, job.processes[index].special.clone());
+        let heads = saved.threads.iter().filter_map(|thread| robust_list::head(&thread.records));
+        job.processes[index].robust = robust::disarm(pid, heads)?;
         // Other threads first: what the leader sets for the whole process may forbid what they need.
         for (thread, stopped) in saved.threads.iter().zip(&mut job.processes[index].threads).skip(1) {
             let mut batch = Batch::new();
@@ -209,7 +213,16 @@ impl Binder<'_> {
     }
 
     fn record(&mut self, pid: i32, tid: i32, record: &Record, batch: &mut Batch) -> Result<(), KindError> {
+        if record.kind == DeathSignal::TAG.kind && self.plan.detach && self.is_child_of_restarter(pid) {
+            // The end of a restarter that leaves is not the end of the parent that the signal is about.
+            return Ok(());
+        }
         self.with_context(pid, tid, |cx| task_kind(record)?.apply(record, cx, batch))
+    }
+
+    fn is_child_of_restarter(&self, pid: i32) -> bool {
+        let is_it = |index: &usize| self.ids.get(&self.snapshot.processes[*index].pid) == Some(&pid);
+        (0..self.snapshot.processes.len()).find(is_it).is_some_and(|index| self.plan.is_child_of_restarter(index))
     }
 
     fn with_context(&mut self, pid: i32, tid: i32, act: impl FnOnce(&mut Bind<'_>) -> Result<(), KindError>) -> Result<(), KindError> {

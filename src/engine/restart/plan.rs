@@ -47,6 +47,8 @@ pub struct Plan {
     pub restore_sid: bool,
     /// Where the job comes to live.
     pub place: Place,
+    /// The restarter leaves as soon as the job runs.
+    pub detach: bool,
     /// Who makes each process.
     pub makers: Vec<Maker>,
     /// Address of the scratch, free in every process.
@@ -68,7 +70,8 @@ impl Plan {
         (0..self.makers.len()).filter(alive).find(|index| self.is_child_of_restarter(*index))
     }
 
-    fn is_child_of_restarter(&self, index: usize) -> bool {
+    /// Whether the restarter is the parent of this process.
+    pub fn is_child_of_restarter(&self, index: usize) -> bool {
         match self.makers[index] {
             Maker::Restarter => true,
             Maker::Sibling(other) => self.is_child_of_restarter(other),
@@ -116,6 +119,7 @@ pub fn plan(
         restore_pgid,
         restore_sid: request.restore_sid,
         place: request.place,
+        detach: request.detach,
         makers: makers(snapshot).at(Stage::Plan)?,
         scratch,
         vdso_parking,

@@ -15,6 +15,7 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, State};
 use crate::resource::memory::special;
 use crate::sys::{Errno, process};
+use crate::tracee::robust::Disarmed;
 use crate::tracee::stub::{self, Birth};
 use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError, release};
 
@@ -26,6 +27,8 @@ pub struct Raised {
     pub threads: Vec<Stopped>,
     /// Where its special areas are now.
     pub special: Vec<(String, u64, u64)>,
+    /// Its robust lists, which are empty until it runs: if the restart fails no lock may look as if its owner had died.
+    pub robust: Disarmed,
 }
 
 impl Raised {
@@ -56,6 +59,13 @@ impl Job {
 
     /// Lets every task go. Running on success. The end of `lead`, which may come at once, is left to whoever waits for it.
     pub fn release(self, lead: Option<i32>) -> Result<(), Failure> {
+        for process in &self.processes {
+            match process.robust.rearm() {
+                // Somebody has killed it: its parent will see.
+                Ok(()) | Err(TraceeError::Gone { .. }) => {}
+                Err(error) => return Err(error).at(Stage::Release),
+            }
+        }
         let tasks = self.processes.into_iter().flat_map(|process| process.threads).map(|mut stopped| {
             stopped.set_ending(Ending::Release);
             stopped
@@ -226,7 +236,7 @@ impl Raising<'_> {
         };
         let special = maker.map_or_else(|| self.seed_special.clone(), |maker| self.processes[maker].special.clone());
         let leader = self.born(index, maker, birth)?;
-        Ok(Raised { pid: leader.pid, threads: vec![leader], special })
+        Ok(Raised { pid: leader.pid, threads: vec![leader], special, robust: Disarmed::default() })
     }
 
     /// Makes a process in the right session: its own, its maker's, or that of a short-lived placeholder.

@@ -13,7 +13,7 @@ use super::{Contents, Findings, Seen, Source};
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Area, AreaAction, Backing, FileChoice, Memory, Object, ObjectId, Snapshot, Space};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir};
-use crate::resource::memory::{Mapped, areas, contents, shared_memory as shared};
+use crate::resource::memory::{Mapped, Pages, areas, contents, is_copy_of_shared, shared_memory as shared};
 use crate::resource::{AnyFileKind, Identity, KindError, Probe, Question};
 use crate::sys::{Errno, process};
 
@@ -59,7 +59,14 @@ fn describe_one(
     let mut described = Described { memory, ranges: Vec::new(), is_incomplete: false };
     let pagemap = one.dir.open_file("pagemap", false).at(Stage::Survey)?;
     for ((mut area, mapped), entry) in areas(one.pid, &one.maps).at(Stage::Capture)?.into_iter().zip(mapped_entries(one)) {
-        let pages = contents(&pagemap, &area).at(Stage::Survey)?;
+        let mut pages = contents(&pagemap, &area).at(Stage::Survey)?;
+        if is_copy_of_shared(entry) {
+            pages = Pages::whole(&area, pages.guards);
+        }
+        if area.has("dp") {
+            // Memory that the kernel may drop at any time (MAP_DROPPABLE): what it is for must not come back twice.
+            pages.saved.clear();
+        }
         area.guards = pages.guards;
         let is_shared = mapped == Mapped::Shared;
         let bytes = if is_shared { area.bytes() } else { pages.saved.iter().map(|range| range.1 - range.0).sum() };

@@ -5,6 +5,7 @@
 
 mod ask;
 mod descriptor;
+mod ipc;
 mod memory;
 mod review;
 mod sharing;
@@ -94,6 +95,7 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
     }
     parents_first(&mut seen);
     warn_of_places(&seen, notes);
+    ipc::name_lost(frozen, notes);
     let seen = review::processes(seen, &frozen.processes, policies)?;
     let mut findings =
         Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };

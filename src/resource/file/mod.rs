@@ -38,10 +38,21 @@ pub fn describe(probe: &Probe<'_>) -> String {
     if probe.file_type() == libc::S_IFSOCK {
         return socket(probe);
     }
+    if is_shared_memory(probe) {
+        return "a descriptor of shared anonymous memory".to_owned();
+    }
     match link.split_once(":[") {
         Some((space @ ("mnt" | "net" | "pid" | "user" | "uts" | "ipc" | "cgroup" | "time"), _)) => format!("a {space} namespace"),
         _ => name::type_word(probe.stat.mode).to_owned(),
     }
+}
+
+/// Whether a descriptor reaches shared memory that has no name (through `/proc/PID/map_files`): a copy of its contents would not be shared with
+/// the mappings any more.
+pub fn is_shared_memory(probe: &Probe<'_>) -> bool {
+    let link = probe.link.to_string_lossy();
+    let is_named_so = link == "/dev/zero (deleted)" || link.starts_with("/SYSV") && link.ends_with(" (deleted)");
+    is_named_so && probe.file_type() == libc::S_IFREG && probe.is_deleted()
 }
 
 fn anonymous(class: &str) -> String {

@@ -96,7 +96,10 @@ impl FileKind for Regular {
 
     fn claims(&self, probe: &Probe<'_>) -> bool {
         // memfd_secret(2) files look like deleted files in the root directory, but cannot be read.
-        probe.file_type() == libc::S_IFREG && probe.link.is_absolute() && !probe.link.starts_with("/secretmem (deleted)")
+        probe.file_type() == libc::S_IFREG
+            && probe.link.is_absolute()
+            && !probe.link.starts_with("/secretmem (deleted)")
+            && !super::is_shared_memory(probe)
     }
 
     fn identity(&self, probe: &Probe<'_>) -> Identity {

@@ -4,7 +4,7 @@
 //! Lost: which adjacent areas the kernel had not merged.
 //! Refused: device memory (io, pf), areas watched by userfaultfd, shadow stacks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::key;
 use crate::image::{Area, Backing};
@@ -60,6 +60,18 @@ fn area(pid: i32, entry: &MapEntry) -> Result<(Area, Mapped), KindError> {
     Ok((area, mapped))
 }
 
+/// Whether an area is a private view of shared memory that has no name (somebody mapped `/proc/PID/map_files`): what it shows that was not
+/// written through it is there, too, and comes back as memory of its own.
+pub fn is_copy_of_shared(entry: &MapEntry) -> bool {
+    matches!(&entry.name, MapName::File { path, deleted: true } if !entry.perms.shared && is_shared_memory(path))
+}
+
+/// Whether shared memory has this name in `/proc`, which nothing else has: mmap(2) with MAP_SHARED and MAP_ANONYMOUS, shmat(2).
+fn is_shared_memory(path: &Path) -> bool {
+    let text = path.as_os_str().to_string_lossy();
+    text == "/dev/zero" || text.starts_with("/SYSV")
+}
+
 fn mapped(entry: &MapEntry) -> Mapped {
     match &entry.name {
         MapName::Vdso => Mapped::Special("[vdso]".into()),
@@ -68,8 +80,7 @@ fn mapped(entry: &MapEntry) -> Mapped {
         MapName::Special(name) if !name.starts_with("[stack") => Mapped::Special(name.clone()),
         MapName::AnonShmem(_) => Mapped::Shared,
         MapName::File { path, deleted } => {
-            let text = path.as_os_str().to_string_lossy();
-            let nameless = *deleted && (text == "/dev/zero" || text.starts_with("/SYSV") || text == "/anon_hugepage");
+            let nameless = *deleted && (is_shared_memory(path) || path.as_os_str() == "/anon_hugepage");
             match (nameless, entry.perms.shared) {
                 (true, true) => Mapped::Shared,
                 (true, false) => Mapped::Anonymous,

@@ -9,5 +9,5 @@ pub mod pages;
 pub mod shared_memory;
 pub mod special;
 
-pub use area::{Mapped, areas};
+pub use area::{Mapped, areas, is_copy_of_shared};
 pub use pages::{Pages, contents};

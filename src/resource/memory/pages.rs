@@ -23,6 +23,16 @@ pub struct Pages {
     pub guards: Vec<(u64, u64)>,
 }
 
+impl Pages {
+    /// All of an area, guards apart: what it maps will not be there.
+    pub fn whole(area: &Area, guards: Vec<(u64, u64)>) -> Pages {
+        let ends = guards.iter().map(|guard| guard.0).chain([area.end]);
+        let starts = [area.start].into_iter().chain(guards.iter().map(|guard| guard.1));
+        let saved = starts.zip(ends).filter(|(start, end)| start < end).collect();
+        Pages { saved, guards }
+    }
+}
+
 /// Finds the private contents of an area. Shared areas have none of their own: their object is saved once.
 pub fn contents(file: &File, area: &Area) -> Result<Pages, KindError> {
     if matches!(area.backing, Backing::Special(_)) {

@@ -1,7 +1,8 @@
 //! The signal a thread gets when its parent ends (PR_SET_PDEATHSIG, prctl(2)).
 //!
 //! Kept: the signal.
-//! Lost: nothing; a parent that is not in the job is replaced by the restarter.
+//! Lost: the signal of a process whose parent is not in the job, when the restarter leaves (`--detach`): otherwise a parent that is not in the
+//! job is replaced by the restarter.
 //! Refused: nothing.
 
 use serde::{Deserialize, Serialize};

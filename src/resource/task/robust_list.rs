@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::known;
-use crate::image::Tag;
+use crate::image::{Record, Tag};
 use crate::resource::{Bind, KindError, Later, Step, TaskKind, TaskProbe};
 use crate::sys::process;
 use crate::tracee::Batch;
@@ -22,6 +22,12 @@ pub struct RobustListV1 {
     pub head: u64,
     /// Size of the head in bytes.
     pub bytes: u64,
+}
+
+/// Where the head of a thread's list is; `None` without one.
+pub fn head(records: &[Record]) -> Option<u64> {
+    let record = records.iter().find(|record| record.kind == RobustList::TAG.kind)?;
+    record.decode::<RobustListV1>(RobustList::TAG).ok().map(|state| state.head)
 }
 
 impl TaskKind for RobustList {

@@ -1,0 +1,81 @@
+//! What happens to the job after its checkpoint: the signal that was asked for, then everybody is let go.
+//!
+//! A signal that ends a process ends it for the kernel only: the context file is complete, and the job is to go on from it as if it had never
+//! died. So its robust lists are taken out of the way first ([`robust`]), in a process at a time and right before its signal. If this program
+//! dies in between, the kernel kills the process (PTRACE_O_EXITKILL), which is what was to be done.
+//! Relies on the job being frozen, and on the file being safe if there is a signal.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::Snapshot;
+use crate::proc::ProcDir;
+use crate::resource::KindError;
+use crate::sys::{Errno, process, ptrace};
+use crate::tracee::TraceeError;
+use crate::tracee::freeze::{Frozen, FrozenProcess};
+use crate::tracee::robust::{self, Disarmed};
+
+/// Sends the signal to every process that was saved, lets everybody go, and tells for how long they were stopped.
+pub fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Result<Duration, Failure> {
+    let saved: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
+    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && saved.contains(&process.pid)) {
+        let Some(signal) = signal else { continue };
+        let about = |failure: Failure| failure.about(Subject::pid(process.pid));
+        let disarmed = if is_deadly(process, signal) { Some(disarm(process).at(Stage::Release).map_err(about)?) } else { None };
+        if let Err(failure) = send_to(process, signal).at(Stage::Release).map_err(about) {
+            disarmed.map_or(Ok(()), |disarmed| disarmed.rearm()).at(Stage::Release).map_err(about)?;
+            return Err(failure);
+        }
+    }
+    let since = frozen.since;
+    frozen.release().at(Stage::Release)?;
+    Ok(since.elapsed())
+}
+
+fn send_to(process: &FrozenProcess, signal: i32) -> Result<(), KindError> {
+    let stops = matches!(signal, libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU);
+    if process.group_stop.is_some() && !stops && signal != libc::SIGCONT {
+        send(process.pid, libc::SIGCONT)?;
+    }
+    send(process.pid, signal)
+}
+
+fn send(pid: i32, signal: i32) -> Result<(), KindError> {
+    match process::kill(pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        Err(errno) => Err(KindError::host(format!("send signal {signal} to process {pid}"), errno)),
+    }
+}
+
+/// Whether a process ends of this signal, and runs nothing of its own any more: it neither catches, ignores nor blocks it.
+fn is_deadly(process: &FrozenProcess, signal: i32) -> bool {
+    const HARMLESS: [i32; 8] =
+        [libc::SIGCHLD, libc::SIGCONT, libc::SIGURG, libc::SIGWINCH, libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
+    if signal == libc::SIGKILL {
+        return true;
+    }
+    let bit = 1u64 << (signal - 1);
+    let has_plans = |pid: i32| {
+        let status = ProcDir::open(pid).and_then(|dir| dir.status());
+        status.is_ok_and(|status| (status.signals.caught | status.signals.ignored) & bit != 0)
+    };
+    // The first process of a pid namespace takes only what it has a handler for.
+    let is_init = process.threads.iter().any(|thread| thread.inner_pid == 1);
+    let is_blocked = process.threads.iter().all(|thread| thread.mask() & bit != 0);
+    !(HARMLESS.contains(&signal) || is_init || is_blocked || process.threads.iter().any(|thread| has_plans(thread.tid)))
+}
+
+/// From here on the process dies with us, and the kernel finds no locks in its robust lists.
+fn disarm(process: &FrozenProcess) -> Result<Disarmed, TraceeError> {
+    for thread in &process.threads {
+        let options = ptrace::O_TRACESYSGOOD | ptrace::O_EXITKILL;
+        match ptrace::set_options(thread.tid, options) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(errno) => return Err(TraceeError::request("set the options of", thread.tid, errno)),
+        }
+    }
+    let heads = process.threads.iter().map(|thread| process::robust_list(thread.tid).map_or(0, |list| list.head));
+    robust::disarm(process.pid, heads)
+}
