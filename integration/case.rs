@@ -55,6 +55,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::restarter::cases,
     crate::namespace::cases,
     crate::terminals::cases,
+    crate::ready::cases,
     crate::stops::cases,
     crate::kills::cases,
     crate::callers::cases,

@@ -348,6 +348,7 @@ pub const ROWS: &[Row] = &[
     row("syscall_dispatch"),
     row("syscall_dispatch_on"),
     row("sysv_memory").refused("System V shared memory"),
+    row("table_around_parent").checkpoint(&["--kill"]).refused("could not be restarted"),
     row("tcp").refused("descriptor"),
     row("thread"),
     row("thread_credential"),

@@ -30,6 +30,7 @@ pub fn program() -> Program<CheckpointSaid> {
         destination::flags(),
         creation::flags(),
         signal::flags(),
+        signal::unproven(),
         save::flags(),
         trace::flags(),
         timing::flags(),

@@ -28,6 +28,8 @@ pub struct CheckpointSaid {
     pub mode: Option<u32>,
     /// The signal afterwards.
     pub afterwards: Afterwards,
+    /// The signal is sent even if the job could not be restarted here.
+    pub unproven: bool,
     /// Wait for the disk.
     pub sync: bool,
     /// Mapped files to take along.
@@ -53,6 +55,7 @@ impl Default for CheckpointSaid {
             creation: Creation::Atomic,
             mode: None,
             afterwards: Afterwards::default(),
+            unproven: false,
             sync: true,
             save: SaveFiles::default(),
             ptraced: TraceRule::Error,

@@ -11,6 +11,7 @@ use super::observe::{CheckpointReport, Observer};
 use super::origin;
 use super::output::Output;
 use super::request::{CheckpointRequest, Destination};
+use super::restart::prove;
 use super::survey::survey;
 use super::tree::{SelectError, Selection};
 use crate::error::{At, Failure, Stage};
@@ -74,6 +75,8 @@ impl Flow<'_> {
         deadline.check().at(Stage::Survey)?;
         self.complete(&mut draft.snapshot, selection.ids())?;
 
+        let proof = self.prove(&draft.snapshot)?;
+
         let mut report = CheckpointReport::of(&draft.snapshot);
         let Some(mut output) = output.take() else {
             report.is_dry_run = true;
@@ -96,7 +99,7 @@ impl Flow<'_> {
             report.path = output.finish(self.request.sync)?;
         } else {
             report.path = output.finish(self.request.sync)?;
-            let signal = self.signal_afterwards(&report, &snapshot, &frozen);
+            let signal = self.signal_afterwards(&report, &snapshot, &frozen, proof);
             report.frozen_us = microseconds(release(frozen, &snapshot, signal)?);
         }
         report.total_us = self.elapsed_us();
@@ -145,6 +148,18 @@ impl Flow<'_> {
         }
     }
 
+    /// Makes sure that the job can be restarted before it gets a signal: one of the request ends the checkpoint here when it cannot, one that a
+    /// script may ask for later is not sent then.
+    fn prove(&self, snapshot: &Snapshot) -> Result<Result<(), Failure>, Failure> {
+        if self.request.unproven || self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {
+            return Ok(Ok(()));
+        }
+        match prove(snapshot) {
+            Err(failure) if self.request.signal.is_some() => Err(failure),
+            proof => Ok(proof),
+        }
+    }
+
     /// What the survey does not know: the machine, the request, and what policies decided and keep.
     fn complete(&mut self, snapshot: &mut Snapshot, ids: &[i32]) -> Result<(), Failure> {
         snapshot.origin = origin::here();
@@ -158,7 +173,13 @@ impl Flow<'_> {
 
     /// Tells everybody that the file is complete. A signal of the request counts more than any answer; a script that fails here changes
     /// nothing.
-    fn signal_afterwards(&mut self, report: &CheckpointReport, snapshot: &Snapshot, frozen: &Frozen) -> Option<i32> {
+    fn signal_afterwards(
+        &mut self,
+        report: &CheckpointReport,
+        snapshot: &Snapshot,
+        frozen: &Frozen,
+        proof: Result<(), Failure>,
+    ) -> Option<i32> {
         if !self.policies.hears(Name::PostCheckpoint) {
             return self.request.signal;
         }
@@ -180,6 +201,10 @@ impl Flow<'_> {
         if self.request.signal.is_some() {
             self.policies.warn(&opinion.by, format!("\"{}\" does not count: the command line has a signal", opinion.verdict.word()));
             return self.request.signal;
+        }
+        if let (Err(failure), Verdict::Afterwards(Afterwards::Stop | Afterwards::Kill)) = (proof, &opinion.verdict) {
+            self.policies.warn(&opinion.by, format!("\"{}\" does not count: {failure}", opinion.verdict.word()));
+            return None;
         }
         self.policies.decided("afterwards", &opinion);
         match opinion.verdict {

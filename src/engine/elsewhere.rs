@@ -90,6 +90,7 @@ mod test {
             sync: false,
             mode: 0o400,
             signal: None,
+            unproven: false,
             ptraced: TraceRule::Error,
             ptracer: TraceRule::Error,
             time_limit: None,

@@ -29,6 +29,8 @@ pub struct CheckpointRequest {
     pub mode: u32,
     /// Signal for every process afterwards.
     pub signal: Option<i32>,
+    /// Send the signal even if the job could not be restarted here.
+    pub unproven: bool,
     /// What to do with processes that others trace.
     pub ptraced: TraceRule,
     /// What to do with processes that trace others.

@@ -2,6 +2,10 @@
 
 use super::{Flag, integer, under};
 use crate::cli::exit::Refusal;
+use crate::cli::low::CheckpointSaid;
+
+/// Heading of these flags.
+const HEADING: &str = "Signal for every process afterwards (the last one counts)";
 
 /// What was said about the signal: nothing, none, or its number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,7 +35,16 @@ pub fn flags<S: AsMut<Afterwards>>() -> Vec<Flag<S>> {
         Flag::switch("kill", |said: &mut S| send(said, Some(libc::SIGKILL))).help("SIGKILL"),
         Flag::switch("cont", |said: &mut S| send(said, Some(libc::SIGCONT))).help("SIGCONT: also a job that was stopped runs on"),
     ];
-    under("Signal for every process afterwards (the last one counts)", flags)
+    under(HEADING, flags)
+}
+
+/// `--unproven`, of `cr_checkpoint` only.
+pub fn unproven() -> Vec<Flag<CheckpointSaid>> {
+    let flag = Flag::switch("unproven", |said: &mut CheckpointSaid| {
+        said.unproven = true;
+        Ok(())
+    });
+    under(HEADING, [flag.help("Send it even if the job could not be restarted here; otherwise nothing is saved then and the job runs on")])
 }
 
 #[cfg(test)]

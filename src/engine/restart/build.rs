@@ -36,8 +36,7 @@ pub struct Objects {
 /// Makes every object and opens every description.
 pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes) -> Result<Objects, Failure> {
     let own = inherited_descriptors();
-    let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
-    check_limit(snapshot, limit).at(Stage::Plan)?;
+    check_descriptors(snapshot).at(Stage::Plan)?;
     let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None, is_kept: false };
     for (id, object, live) in graph.objects(snapshot) {
         let made = with_context((snapshot, plan, object), notes, |cx| live.build((id, object), cx));
@@ -224,7 +223,9 @@ fn inherited_descriptors() -> HashSet<RawFd> {
     numbers.into_iter().filter(|fd| descriptor::passes_on(*fd)).collect()
 }
 
-fn check_limit(snapshot: &Snapshot, limit: u64) -> Result<(), PlanError> {
+/// Whether we may have as many descriptors as the restart needs; our limit is raised as far as it goes.
+pub fn check_descriptors(snapshot: &Snapshot) -> Result<(), PlanError> {
+    let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
     let highest = snapshot.tables.iter().flat_map(|table| &table.descriptors).map(|descriptor| descriptor.fd).max().unwrap_or(0);
     let made = snapshot.descriptions.len() + 64;
     let needed = (u64::try_from(highest).unwrap_or(0) + 1).max(made as u64);

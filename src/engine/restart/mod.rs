@@ -11,6 +11,7 @@ mod graph;
 mod ids;
 pub(super) mod load;
 mod plan;
+mod prove;
 mod raise;
 mod space;
 mod spool;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use error::PlanError;
 pub use graph::Graph;
+pub use prove::prove;
 
 use super::note::Notes;
 use super::observe::{Observer, RestartReport};

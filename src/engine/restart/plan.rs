@@ -102,31 +102,46 @@ pub fn plan(
     relocations: &Relocations,
     notes: &mut Notes,
 ) -> Result<Plan, Failure> {
-    check_machine(snapshot).at(Stage::Plan)?;
     let restore_pid = ids != Ids::New;
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    let uses = uses(snapshot);
-    check_kinds(snapshot, graph, relocations, &uses, notes)?;
+    let Possible { makers, scratch, vdso_parking, parked, uses } = check(snapshot, graph, relocations, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
     }
-    let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
     Ok(Plan {
         restore_pid,
         restore_pgid,
         restore_sid: request.restore_sid,
         place: request.place,
         detach: request.detach,
-        makers: makers(snapshot).at(Stage::Plan)?,
+        makers,
         scratch,
         vdso_parking,
         parked,
         relocations: relocations.clone(),
         uses,
     })
+}
+
+/// What is decided the same whatever ids the job gets.
+pub struct Possible {
+    makers: Vec<Maker>,
+    scratch: u64,
+    vdso_parking: u64,
+    parked: Parked,
+    uses: Vec<Uses>,
+}
+
+/// Takes the decisions that no id of this machine has a part in.
+pub fn check(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, notes: &mut Notes) -> Result<Possible, Failure> {
+    check_machine(snapshot).at(Stage::Plan)?;
+    let uses = uses(snapshot);
+    check_kinds(snapshot, graph, relocations, &uses, notes)?;
+    let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
+    Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses })
 }
 
 /// The vdso must be this kernel's: programs hold addresses inside it. The processor must have what the job's registers hold.
