@@ -384,7 +384,11 @@ fn namespace(site: &Site) -> Verdict {
         r#"
 cr.on("pre-restart", function(restart) if #restart.differs.pids > 0 then return { pid = "namespace" } end end)
 cr.on("file-disposition", { side = "restart", path = "**/log" }, function() return "append" end)
-cr.on("on-success", function(job) print("runs", job.pids[1].old == job.pids[1].new, cr.exec({ "echo", "here" }).stdout) end)
+cr.on("on-success", function(job) 
+  local out, pair = cr.exec { "sh", "-c", "grep ^NSpid: /proc/" .. job.pids[1].new .. "/status" }, job.pids[1]
+  local outer, inner = out.stdout:match("NSpid:%s+(%d+)%s+(%d+)")
+  print("runs", pair.old == pair.inner and inner == tostring(pair.old) and outer == tostring(pair.new) and job.lead == pair.new, "here")
+end)
 cr.on("job-exit", function(exit) return exit.status + 5 end)
 "#,
     )?;
@@ -434,12 +438,12 @@ cr.on("checkpoint-failed", function(failure) return 99 end)
     ensure(end == End::Code(40), || format!("ended with {end}"))
 }
 
-/// Commands of `--run-on-*` keep their meaning beside scripts: they come first, and a command that succeeds leaves the rest to scripts.
+/// Commands of `--run-on-*` keep their meaning beside scripts: they come first, and what one that succeeds leaves open is for scripts, which hear of it in any case.
 fn commands_beside(site: &Site) -> Verdict {
     let hook = script(site, "beside.lua", r#"cr.on("fail-temp", function() print("asked") return 76 end)"#)?;
     let job = site.start_program("file_action")?;
     site.checkpoint(&[], &context(site), job.pid)?;
-    for (command, status, is_asked) in [("exit 42", 42, false), ("exit 0", 76, true), ("", 76, true)] {
+    for (command, status, is_asked) in [("exit 42", 42, true), ("exit 0", 76, true), ("", 76, true)] {
         let ran = restart_ends(site, &[NO_HURRY, "--hook", &hook, "--run-on-fail-temp", command])?;
         ensure(ran.end == End::Code(status), || format!("{command:?}: {}", ran.end))?;
         ensure(ran.stderr.contains("asked") == is_asked, || format!("{command:?}: {}", ran.stderr))?;

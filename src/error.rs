@@ -201,6 +201,28 @@ impl Failure {
         }
         messages
     }
+
+    /// The causes as people read them: without numbers of errors, and without those that their predecessor already quotes.
+    pub fn words(&self) -> Vec<String> {
+        let mut words: Vec<String> = Vec::new();
+        for link in self.chain() {
+            let link = without_number(&link);
+            if !words.last().is_some_and(|last| last.contains(&link)) {
+                words.push(link);
+            }
+        }
+        words
+    }
+}
+
+/// A message of the standard library without its "(os error 2)".
+pub fn without_number(text: &str) -> String {
+    let is_name = |word: &str| word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
+    let text = text.split_once(": ").filter(|(name, _)| is_name(name)).map_or(text, |(_, words)| words);
+    match text.rsplit_once(" (os error ") {
+        Some((words, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => words.to_owned(),
+        _ => text.to_owned(),
+    }
 }
 
 impl fmt::Display for Failure {

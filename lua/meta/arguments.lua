@@ -164,7 +164,8 @@
 --- A process id at the checkpoint and now.
 ---@class cr.PidPair
 ---@field old integer At the checkpoint.
----@field new integer Now.
+---@field new integer Now, as the world outside of the job counts.
+---@field inner? integer Now, as the job itself counts in a pid namespace of its own; nil where it has none.
 
 --- `job-exit`: the restarted job has ended.
 ---@class cr.ExitEvent

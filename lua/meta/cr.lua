@@ -62,7 +62,7 @@ function cr.on(event, filter, handler) end
 --- pattern, a number must be equal. true wants a field that is true, or that is there at all; false one that is false, empty or nil.
 ---@alias cr.Filter table<string, string|number|boolean|(string|number|boolean)[]>
 
---- Refuses the checkpoint or the restart. It raises an error, which `pcall` does not undo, and does not return. Allowed in `pre-checkpoint`, `frozen`, `process`, the three
+--- Refuses the checkpoint or the restart. It is final: it does not return, and no `pcall` brings the handler back. Allowed in `pre-checkpoint`, `frozen`, `process`, the three
 --- dispositions, `pre-restart` and `pre-resume`; elsewhere nothing can be refused any more, and it is an error of the script.
 ---@param class cr.Class Who can fix it; the exit category of the program.
 ---@param message string What the user reads.
@@ -140,6 +140,9 @@ function cr.now() end
 ---@field pid? integer Its process id, with `background = true`; all else is nil then.
 
 --- Runs a command and waits for it. An effect: refused under `--hook-pure` and in dry runs.
+---
+--- It inherits nothing but its standard input and outputs. It ends with the call at the latest when its time is up, and what it leaves behind ends with
+--- the program, also in sessions of its own. What must last longer runs with `background = true`.
 ---@param command cr.Command The words and the options.
 ---@return cr.Ended? ended nil if it could not be started.
 ---@return string? message Why not.

@@ -60,6 +60,7 @@
 --- Once for every process that would be saved.
 ---
 --- **The job** stands still. **It decides** whether the process is in the context file: `"omit"` leaves it out, and everything that descends from it.
+--- What is left out gets no signal afterwards either: it runs on after `--kill`, without the job.
 ---
 --- ```lua
 --- local cr = require "cr"
@@ -309,7 +310,8 @@
 
 --- When the restarted job has ended.
 ---
---- **The job** is gone. **It decides** the exit status of `cr_restart`, which is else that of the job.
+--- **The job** is gone. **It decides** the exit status of `cr_restart`, which is else that of the job. With `--detach` nobody waits, and
+--- the event never comes.
 ---
 --- ```lua
 --- local cr = require "cr"

@@ -141,7 +141,10 @@ fn save(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
     {
         reporter.line(&line);
     }
-    let mut policies = match policies::for_checkpoint(said) {
+    let mut unheard = Vec::new();
+    let policies = policies::for_checkpoint(said, &mut unheard);
+    reporter.log(unheard);
+    let mut policies = match policies {
         Ok(policies) => policies,
         Err(failure) => {
             let status = exit::of_checkpoint(&failure);
@@ -170,10 +173,13 @@ fn failed(failure: &Failure, messages: &[Message], policies: &mut Stack, reporte
         return status;
     }
     let event = Event::CheckpointFailed(FailureEvent::of(failure, 1));
-    let answer = policies.hears(event.name()).then(|| policies.ask(&event)).transpose();
+    let answer = policies.hears(event.name()).then(|| policies.tell(&event)).transpose();
     reporter.log(policies.take_log());
     match answer {
-        Ok(Some(Some(Opinion { verdict: Verdict::Status(status), .. }))) if status != 0 => return status,
+        Ok(Some(Some(Opinion { verdict: Verdict::Status(status), .. }))) if status != 0 => {
+            reporter.failure_in_silence(failure, status, messages);
+            return status;
+        }
         Ok(_) => {}
         Err(error) => reporter.complain(&format!("{} failed: {error}", event.name().word())),
     }

@@ -51,6 +51,10 @@ pub struct Refusal {
     pub reason: Reason,
     /// The message.
     pub text: String,
+    /// What it is about.
+    pub path: Option<std::path::PathBuf>,
+    /// What the user can do, which the message does not say.
+    pub remedy: Option<String>,
 }
 
 /// The sorts of wrong command lines.
@@ -69,12 +73,12 @@ pub enum Reason {
 impl Refusal {
     /// A command line whose form is wrong.
     pub fn usage(text: impl Into<String>) -> Refusal {
-        Refusal { reason: Reason::Usage, text: text.into() }
+        Refusal { reason: Reason::Usage, text: text.into(), path: None, remedy: None }
     }
 
     /// A value that is out of range, or options that exclude each other.
     pub fn value(text: impl Into<String>) -> Refusal {
-        Refusal { reason: Reason::Value, text: text.into() }
+        Refusal { reason: Reason::Value, text: text.into(), path: None, remedy: None }
     }
 
     /// The error number that `--json` shows.
@@ -195,6 +199,6 @@ mod test {
     fn refusals_are_255_or_22() {
         assert_eq!(Refusal::usage("x").status(), 255);
         assert_eq!(Refusal::value("x").status(), 22);
-        assert_eq!(Refusal { reason: Reason::Source(2), text: String::new() }.status(), 255);
+        assert_eq!(Refusal { reason: Reason::Source(2), ..Refusal::value("") }.status(), 255);
     }
 }

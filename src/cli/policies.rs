@@ -3,8 +3,9 @@
 //! Relies on `policy` for all of them; adds what a policy may not do itself: running a shell, writing a trace.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -14,28 +15,29 @@ use super::exit;
 use super::flag::script::Scripting;
 use super::hooks::replay::Recorded;
 use super::low::{CheckpointSaid, RestartSaid};
+use super::namespace::Outside;
 use crate::error::{At, Class, Failure, Stage, Subject};
 use crate::policy::command::{CommandPolicy, Commands};
 use crate::policy::rule::{FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
 use crate::policy::verdict::Ids;
-use crate::policy::{Event, PolicyError, Stack};
+use crate::policy::{Event, LogLine, PolicyError, Stack};
 use crate::script::Forked;
 use crate::script::{Limits, LuaPolicy, Options};
 use crate::sys::cli_support::with_clean_mask;
 
-/// The policies of a checkpoint.
-pub fn for_checkpoint(said: &CheckpointSaid) -> Result<Stack, Failure> {
+/// The policies of a checkpoint. What scripts log while they are loaded goes to `unheard`, whether they can be loaded or not.
+pub fn for_checkpoint(said: &CheckpointSaid, unheard: &mut Vec<LogLine>) -> Result<Stack, Failure> {
     let mut stack = Stack::default();
     stack.dry_run = said.scripting.dry_run;
     stack.push(FileRules(said.scripting.rules.clone()));
     stack.push(said.save);
-    add_scripts(&mut stack, &said.scripting)?;
+    add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
 }
 
-/// The policies of a restart.
-pub fn for_restart(said: &RestartSaid) -> Result<Stack, Failure> {
+/// The policies of a restart. What scripts log while they are loaded goes to `unheard`, whether they can be loaded or not.
+pub fn for_restart(said: &RestartSaid, unheard: &mut Vec<LogLine>) -> Result<Stack, Failure> {
     let mut stack = commands(&said.hooks);
     stack.dry_run = said.scripting.dry_run;
     stack.push(FileRules(said.scripting.rules.clone()));
@@ -44,7 +46,7 @@ pub fn for_restart(said: &RestartSaid) -> Result<Stack, Failure> {
         restore => restore.map(|restore| if restore { Ids::Keep } else { Ids::New }),
     };
     stack.push(RestartFlags { relocate: said.relocations.clone(), ids });
-    add_scripts(&mut stack, &said.scripting)?;
+    add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
 }
 
@@ -56,9 +58,18 @@ pub fn commands(commands: &Commands) -> Stack {
 }
 
 /// Loads the scripts, if there are any. Relies on no thread having been started yet: they live in a fork of this process.
-fn add_scripts(stack: &mut Stack, said: &Scripting) -> Result<(), Failure> {
+fn add_scripts(stack: &mut Stack, said: &Scripting, unheard: &mut Vec<LogLine>) -> Result<(), Failure> {
     if !said.files.is_empty() {
-        stack.push(LuaPolicy::load(&options(said), &Forked).at(Stage::Request)?);
+        let loaded = LuaPolicy::load(&options(said), &Forked);
+        let mut scripts = loaded.map_err(|mut error| {
+            unheard.append(&mut error.log);
+            Failure::new(Stage::Request, error)
+        })?;
+        unheard.append(&mut scripts.take_log());
+        if let Some(outside) = Outside::here() {
+            stack.stay_outside(Box::new(move || outside.ids()));
+        }
+        stack.push(scripts);
     }
     if let Some(path) = &said.record {
         stack.record(recorder(path)?);
@@ -86,8 +97,14 @@ pub fn options(said: &Scripting) -> Options {
 /// Writes every event with its answer, a line each. A trace that cannot be written any more ends silently: it must not change what happens
 /// to the job.
 fn recorder(path: &Path) -> Result<Recorder, Failure> {
-    let open = File::create(path)
-        .map_err(|error| PolicyError::refusal(Class::Args, format!("cannot write the trace {}: {error}", path.display())));
+    // As private as the context file beside it: it has command lines, paths and what scripts decided.
+    let open = File::options().write(true).create(true).truncate(true).mode(0o600).open(path).and_then(|file| {
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    });
+    let open = open.map_err(|error| PolicyError::refusal(Class::Args, format!("cannot write the trace {}: {error}", path.display())));
     let mut file = open.at(Stage::Request).map_err(|failure| failure.about(Subject::path(path)))?;
     Ok(Box::new(move |event: &Event, opinion| {
         let line = json!(Recorded::of(event, opinion));

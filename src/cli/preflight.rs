@@ -14,7 +14,7 @@ use nix::unistd::{AccessFlags, faccessat};
 
 use super::exit::{Reason, Refusal};
 use super::high::parent;
-use super::text::{self, strerror};
+use super::text::strerror;
 use crate::engine::request::{Creation, Destination, Source};
 use crate::error::{Class, Classified, Failure, Stage, Subject};
 
@@ -152,8 +152,8 @@ pub fn unreadable(path: &Path, errno: i32) -> Refusal {
         libc::ENOTDIR => "name a directory that cr_checkpoint --dir made, or leave out --dir",
         _ => "check the context file",
     };
-    let text = format!("Failed to open({}, O_RDONLY): {}\n  {}: {remedy}", path.display(), strerror(errno), text::class(Class::Args));
-    Refusal { reason: Reason::Source(errno), text }
+    let text = format!("Failed to open({}, O_RDONLY): {}", path.display(), strerror(errno));
+    Refusal { reason: Reason::Source(errno), text, path: Some(path.to_owned()), remedy: Some(remedy.into()) }
 }
 
 #[cfg(test)]
@@ -213,9 +213,9 @@ mod test {
     fn a_missing_context_file_is_an_argument_error_with_255() {
         let refusal = source(&Source::File("/nonexistent/c".into())).unwrap_err();
         assert_eq!(refusal.status(), 255);
-        let (headline, advice) = refusal.text.split_once('\n').unwrap();
-        assert_eq!(headline, "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory");
-        assert_eq!(advice, "  class args (the request must change): check the name of the context file");
+        assert_eq!(refusal.text, "Failed to open(/nonexistent/c, O_RDONLY): No such file or directory");
+        assert_eq!(refusal.remedy.as_deref(), Some("check the name of the context file"));
+        assert_eq!(refusal.path.as_deref(), Some(Path::new("/nonexistent/c")));
         assert_eq!(source(&Source::Dir("/dev/null".into())).unwrap_err().errno(), libc::ENOTDIR);
         assert_eq!(source(&Source::Fd(0)), Ok(()));
     }

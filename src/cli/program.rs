@@ -61,7 +61,7 @@ impl<S: Default> Program<S> {
             return (said, Err(stop));
         }
         match error {
-            Some(error) => (said, Err(Refusal { reason: Reason::UsageShown, text: with_pointer(error) }.into())),
+            Some(error) => (said, Err(Refusal { reason: Reason::UsageShown, ..Refusal::usage(with_pointer(error)) }.into())),
             None => (said, Ok(matches.get_many(OPERANDS).unwrap_or_default().cloned().collect())),
         }
     }

@@ -86,9 +86,10 @@ impl<'a, 'b> Reporter<'a, 'b> {
 
     /// A command line that is refused.
     pub fn refusal<S>(&mut self, program: &Program<S>, refusal: &Refusal) {
-        let text = match refusal.reason {
-            super::exit::Reason::Usage => program.usage_message(&refusal.text),
-            _ => refusal.text.clone(),
+        let text = match (refusal.reason, &refusal.remedy) {
+            (super::exit::Reason::Usage, _) => program.usage_message(&refusal.text),
+            (_, Some(remedy)) => format!("{}\n  {}: {remedy}", refusal.text, text::class(Class::Args)),
+            (_, None) => refusal.text.clone(),
         };
         if !self.general.json {
             return self.complain(&text);
@@ -97,9 +98,30 @@ impl<'a, 'b> Reporter<'a, 'b> {
         let object = json!({
             "ok": false, "class": Class::Args.word(), "code": refusal.errno(), "exit": refusal.status(),
             "stage": Stage::Request.word(), "message": plain, "chain": [plain],
-            "pid": null, "fd": null, "path": null, "errno": refusal.errno(), "remedy": null, "messages": [],
+            "pid": null, "fd": null, "path": refusal.path.as_ref().map(|path| path.display().to_string()), "errno": refusal.errno(),
+            "remedy": refusal.remedy, "messages": [],
         });
+        let object = self.with_log(object);
         self.print(&object.to_string());
+    }
+
+    /// Whether results are objects.
+    pub fn is_json(&self) -> bool {
+        self.general.json
+    }
+
+    /// A failed request about which a policy has said all there is to say: nothing but the object, if objects are wanted.
+    pub fn failure_in_silence(&mut self, failure: &Failure, status: u8, messages: &[Message]) {
+        if self.general.json {
+            let object = self.with_log(failure_object(failure, status, messages));
+            self.print(&object.to_string());
+        }
+    }
+
+    /// What policies logged after the object of the result was printed: on stderr, as nothing else is to come.
+    pub fn late_log(&mut self, lines: &[LogLine]) {
+        let least = if self.general.verbose > 0 { LogLevel::Debug } else { LogLevel::Info };
+        lines.iter().filter(|line| least <= line.level).for_each(|line| self.complain(&text::log_line(line)));
     }
 
     /// A failed request.
@@ -116,8 +138,17 @@ impl<'a, 'b> Reporter<'a, 'b> {
 
     /// A request that succeeded.
     pub fn success(&mut self, report: &impl Serialize, summary: &str, messages: &[Message]) {
+        self.success_with(report, summary, messages, None);
+    }
+
+    /// A request that succeeded, and the exit status that a policy has chosen for it.
+    pub fn success_with(&mut self, report: &impl Serialize, summary: &str, messages: &[Message], status: Option<u8>) {
         if self.general.json {
-            let object = self.with_log(success_object(report, messages));
+            let mut object = success_object(report, messages);
+            if let (Some(status), Some(fields)) = (status, object.as_object_mut()) {
+                fields.insert("exit".into(), status.into());
+            }
+            let object = self.with_log(object);
             return self.print(&object.to_string());
         }
         self.messages(messages, if self.kmsg == Kmsg::Warning { Level::Warning } else { Level::Lost });

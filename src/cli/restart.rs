@@ -23,7 +23,7 @@ use crate::engine::request::{Place, RestartRequest, Source};
 use crate::error::{Class, Failure, Stage};
 use crate::policy::event::{ExitEvent, FailureEvent};
 use crate::policy::verdict::Ids;
-use crate::policy::{Event, Name, Stack, Verdict};
+use crate::policy::{Event, Name, Opinion, Stack, Verdict};
 
 /// The program.
 pub fn program() -> Program<RestartSaid> {
@@ -115,7 +115,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
             };
         }
     };
-    match policies::for_restart(&said) {
+    let mut unheard = Vec::new();
+    let policies = policies::for_restart(&said, &mut unheard);
+    reporter.log(unheard);
+    match policies {
         Ok(policies) => Restart { said: &said, request: &request, policies, engine, reporter: &mut reporter }.run(),
         Err(failure) => {
             // The script is the mistake: only the commands can answer it.
@@ -131,11 +134,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
 
 /// A wrong command line is a failure of class args: what was said before the mistake is in force.
 fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal, reporter: &mut Reporter<'_, '_>) -> u8 {
-    let mut policies = policies::for_restart(said).unwrap_or_else(|_| policies::commands(&said.hooks));
+    let mut unheard = Vec::new();
+    let mut policies = policies::for_restart(said, &mut unheard).unwrap_or_else(|_| policies::commands(&said.hooks));
+    reporter.log(unheard);
     let event = FailureEvent {
         class: Class::Args.word().into(),
         code: refusal.errno(),
         message: refusal.text.clone(),
+        path: refusal.path.as_ref().map(|path| path.display().to_string()),
+        remedy: refusal.remedy.clone(),
         stage: Stage::Request.word().into(),
         errno: Some(refusal.errno()),
         attempt: 1,
@@ -143,7 +150,12 @@ fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal,
     };
     let answer = ask(&mut policies, &Event::Failed(event), reporter);
     match answer {
-        Some(Verdict::Status(status)) if status != 0 => status,
+        Some(Verdict::Status(status)) if status != 0 => {
+            if reporter.is_json() {
+                reporter.refusal(program, refusal);
+            }
+            status
+        }
         _ => {
             reporter.refusal(program, refusal);
             refusal.status()
@@ -153,7 +165,7 @@ fn refuse(said: &RestartSaid, program: &Program<RestartSaid>, refusal: &Refusal,
 
 /// Asks where nothing can be stopped any more: a script that fails is reported.
 fn ask(policies: &mut Stack, event: &Event, reporter: &mut Reporter<'_, '_>) -> Option<Verdict> {
-    let answer = policies.hears(event.name()).then(|| policies.ask(event)).transpose();
+    let answer = policies.hears(event.name()).then(|| policies.tell(event)).transpose();
     reporter.log(policies.take_log());
     match answer {
         Ok(answer) => answer.flatten().map(|opinion| opinion.verdict),
@@ -224,7 +236,10 @@ impl Restart<'_, '_, '_> {
     fn failed(&mut self, failure: &Failure, messages: &[Message], attempt: u32) -> Next {
         let event = Event::Failed(FailureEvent::of(failure, attempt));
         match ask(&mut self.policies, &event, self.reporter) {
-            Some(Verdict::Status(status)) if status != 0 => return Next::Exit(status),
+            Some(Verdict::Status(status)) if status != 0 => {
+                self.reporter.failure_in_silence(failure, status, messages);
+                return Next::Exit(status);
+            }
             Some(Verdict::Retry(after)) if matches!(self.request.source, Source::Fd(_)) => {
                 self.reporter
                     .complain(&format!("no other attempt after {} s: what comes from a descriptor is read once", after.as_secs_f64()));
@@ -246,11 +261,23 @@ impl Restart<'_, '_, '_> {
             self.reporter.decisions(report, &report.decisions, messages);
             return Ending::Status(0);
         }
-        self.reporter.success(report, &text::restart_summary(report), messages);
-        if let Some(Verdict::Status(status)) = ask(&mut self.policies, &Event::OnSuccess(report.event()), self.reporter)
-            && status != 0
-        {
+        let summary = text::restart_summary(report);
+        // One object with all that is said until here; else the summary comes before what scripts say.
+        if !self.reporter.is_json() {
+            self.reporter.success(report, &summary, messages);
+        }
+        let status = match ask(&mut self.policies, &Event::OnSuccess(report.event()), self.reporter) {
+            Some(Verdict::Status(status)) if status != 0 => Some(status),
+            _ => None,
+        };
+        if self.reporter.is_json() {
+            self.reporter.success_with(report, &summary, messages, status);
+        }
+        if let Some(status) = status {
             return Ending::Status(status);
+        }
+        if self.said.detach && self.policies.hears(Name::JobExit) {
+            self.reporter.complain("job-exit will not come: with --detach nobody waits for the job");
         }
         let Some(lead) = report.lead.filter(|_| !self.said.detach) else { return Ending::Status(0) };
         if !self.policies.hears(Name::JobExit) {
@@ -271,9 +298,16 @@ impl Restart<'_, '_, '_> {
             Ending::Status(status) => ExitEvent { status: Some(status), signal: None },
             Ending::Signal(signal) => ExitEvent { status: None, signal: Some(signal) },
         };
-        match ask(&mut self.policies, &Event::JobExit(event), self.reporter) {
-            Some(Verdict::Status(status)) => Ending::Status(status),
-            _ => ending,
+        let event = Event::JobExit(event);
+        let answer = if self.policies.hears(event.name()) { self.policies.tell(&event) } else { Ok(None) };
+        self.reporter.late_log(&self.policies.take_log());
+        match answer {
+            Ok(Some(Opinion { verdict: Verdict::Status(status), .. })) => Ending::Status(status),
+            Ok(_) => ending,
+            Err(error) => {
+                self.reporter.complain(&format!("{} failed: {error}", event.name().word()));
+                ending
+            }
         }
     }
 }
@@ -466,6 +500,22 @@ mod test {
         assert!(out.contains("\"class\":\"temp\"") && out.contains("\"stage\":\"plan\""), "{out}");
         let (_, out, _) = run_words(&["--json", "-F", "0"], RUNS);
         assert!(out.contains("\"ok\":true") && out.contains("\"lead\":null"), "{out}");
+    }
+
+    #[test]
+    fn json_is_one_object_whoever_chooses_the_exit_status() {
+        let failed = || Answer(Err((Class::Temp, libc::EBUSY)));
+        for (words, engine, ending, part) in [
+            (&["--json", "--run-on-fail-temp", "exit 75", "-F", "0"][..], failed(), 75, "\"exit\":75"),
+            (&["--json", "--run-on-fail-args", "exit 64", "/nonexistent/c"], RUNS, 64, "\"path\":\"/nonexistent/c\""),
+            (&["--json", "--run-on-success", "exit 3", "-F", "0"], Answer(Ok(Some("exit 9"))), 3, "\"exit\":3"),
+            (&["--json", "--run-on-success", "exit 0", "-F", "0"], Answer(Ok(Some("exit 9"))), 9, "\"ok\":true"),
+        ] {
+            let (ended, out, err) = run_words(words, engine);
+            assert_eq!((ended, err.as_str(), out.lines().count()), (Ending::Status(ending), "", 1), "{words:?}: {out}");
+            let object: serde_json::Value = serde_json::from_str(&out).unwrap();
+            assert!(object.is_object() && out.contains(part), "{words:?}: {out}");
+        }
     }
 
     #[test]

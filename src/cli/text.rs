@@ -10,7 +10,7 @@ use indicatif::BinaryBytes;
 use super::exit;
 use super::preflight::TargetError;
 use crate::engine::observe::{CheckpointReport, Message, RestartReport};
-use crate::error::{Class, Failure, Subject};
+use crate::error::{Class, Failure, Subject, without_number};
 use crate::image::Decision;
 use crate::policy::{LogLevel, LogLine};
 
@@ -46,16 +46,6 @@ pub fn strerror(code: i32) -> String {
         return own.to_owned();
     }
     without_number(&io::Error::from_raw_os_error(code).to_string())
-}
-
-/// A message of the standard library without its "(os error 2)".
-fn without_number(text: &str) -> String {
-    let is_name = |word: &str| word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-    let text = text.split_once(": ").filter(|(name, _)| is_name(name)).map_or(text, |(_, words)| words);
-    match text.rsplit_once(" (os error ") {
-        Some((words, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => words.to_owned(),
-        _ => text.to_owned(),
-    }
 }
 
 /// The first line: the prefixes that scripts know from BLCR.
@@ -101,14 +91,7 @@ pub fn failure(attempt: Attempt, failure: &Failure) -> String {
 
 /// The causes, outermost first, without those that their predecessor already quotes.
 pub fn chain(failure: &Failure) -> Vec<String> {
-    let mut chain: Vec<String> = Vec::new();
-    for link in failure.chain() {
-        let link = without_number(&link);
-        if !chain.last().is_some_and(|last| last.contains(&link)) {
-            chain.push(link);
-        }
-    }
-    chain
+    failure.words()
 }
 
 /// The parts of a subject that a text does not mention.

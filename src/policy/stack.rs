@@ -3,10 +3,11 @@
 //! Relies on the policies for their answers. Events that nobody hears are not built. What policies log is collected here and shown by
 //! the caller when the job runs again: while it stands, the reader of our own output may stand with it.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::event::{Event, Name};
+use super::event::{Event, Name, PidPair, RunningEvent};
 use super::verdict::{RestartChoice, Verdict};
 use super::{LogLevel, LogLine, Opinion, Policy, PolicyError, Reply};
 use crate::image::Decision;
@@ -21,6 +22,7 @@ pub struct Stack {
     time: Duration,
     frozen_time: Duration,
     record: Option<Recorder>,
+    outside: Option<Outside>,
     /// Nothing is changed: decisions are taken and listed.
     pub dry_run: bool,
 }
@@ -31,7 +33,26 @@ pub const EVERYBODY: &str = "all policies";
 /// Receives every event with its answer, one JSON object a line.
 pub type Recorder = Box<dyn FnMut(&Event, Option<&Opinion>)>;
 
+/// From ids where the job is to those where policies are; `None` where they are the same.
+pub type Outside = Box<dyn Fn() -> Option<HashMap<i32, i32>>>;
+
 impl Stack {
+    /// Policies stay outside, whatever namespaces this process moves into: events about new processes are told with the ids that they have there.
+    pub fn stay_outside(&mut self, ids: Outside) {
+        self.outside = Some(ids);
+    }
+
+    /// An event as policies outside understand it.
+    fn seen_from_outside<'e>(&self, event: &'e Event) -> Cow<'e, Event> {
+        let (Event::PreResume(running) | Event::OnSuccess(running)) = event else { return Cow::Borrowed(event) };
+        let Some(ids) = self.outside.as_ref().and_then(|ids| ids()) else { return Cow::Borrowed(event) };
+        // Who is not found has no id that a script could use: a wrong one would be somebody else's.
+        let pair = |pair: &PidPair| Some(PidPair { old: pair.old, new: *ids.get(&pair.new)?, inner: Some(pair.new) });
+        let pids = running.pids.iter().filter_map(pair).collect();
+        let running = RunningEvent { pids, lead: running.lead.and_then(|lead| ids.get(&lead).copied()), ..running.clone() };
+        Cow::Owned(if event.name() == Name::PreResume { Event::PreResume(running) } else { Event::OnSuccess(running) })
+    }
+
     /// Adds a policy below those that are there.
     pub fn push(&mut self, policy: impl Policy + 'static) {
         self.policies.push(Box::new(policy));
@@ -50,6 +71,7 @@ impl Stack {
     /// The first answer in order of precedence. [`Verdict::Fail`] is an error, except where it is the answer of an event about files,
     /// objects or areas, whose subject the caller adds.
     pub fn ask(&mut self, event: &Event) -> Result<Option<Opinion>, PolicyError> {
+        let event = &*self.seen_from_outside(event);
         let answer = self.timed(event, |stack| {
             for index in 0..stack.policies.len() {
                 if let Some(opinion) = stack.consult(index, event)? {
@@ -86,11 +108,29 @@ impl Stack {
         Ok(joined)
     }
 
-    /// Tells everybody, whoever has answered before; the first answer counts. For events that scripts hear for their effects.
+    /// Tells everybody, whoever has answered before or failed; the first answer counts, and a failure only if there is none. For events that
+    /// scripts hear for their effects.
     pub fn tell(&mut self, event: &Event) -> Result<Option<Opinion>, PolicyError> {
-        let answer = self.timed(event, |stack| stack.everybody(event))?.into_iter().next();
+        let event = &*self.seen_from_outside(event);
+        let mut failure = None;
+        let mut answer = None;
+        self.timed(event, |stack| {
+            for index in 0..stack.policies.len() {
+                match stack.consult(index, event) {
+                    Ok(opinion) => answer = answer.take().or(opinion),
+                    Err(error) => failure = failure.take().or(Some(error)),
+                }
+            }
+        });
         self.told(event, answer.as_ref());
-        Ok(answer)
+        match (answer, failure) {
+            (None, Some(error)) => Err(error),
+            (answer, Some(error)) => {
+                self.warn(event.name().word(), error.to_string());
+                Ok(answer)
+            }
+            (answer, None) => Ok(answer),
+        }
     }
 
     fn everybody(&mut self, event: &Event) -> Result<Vec<Opinion>, PolicyError> {
@@ -119,7 +159,7 @@ impl Stack {
         }
     }
 
-    fn timed<T>(&mut self, event: &Event, ask: impl FnOnce(&mut Stack) -> Result<T, PolicyError>) -> Result<T, PolicyError> {
+    fn timed<T>(&mut self, event: &Event, ask: impl FnOnce(&mut Stack) -> T) -> T {
         let begun = Instant::now();
         let result = ask(self);
         let spent = begun.elapsed();
@@ -265,6 +305,46 @@ mod test {
         assert!(restart > Duration::ZERO && none == Duration::ZERO, "{restart:?} {none:?}");
         let (all, frozen) = ask(Side::Checkpoint);
         assert!(all > restart && Duration::ZERO < frozen && frozen < all, "{all:?} {frozen:?}");
+    }
+
+    #[test]
+    fn scripts_outside_get_the_ids_outside() {
+        struct Hears;
+        impl Policy for Hears {
+            fn hears(&self, _: Name) -> bool {
+                true
+            }
+            fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError> {
+                let log = vec![LogLine { level: LogLevel::Info, by: String::new(), text: event.data().to_string() }];
+                Ok(Reply { log, ..Reply::nothing() })
+            }
+        }
+        let mut stack = Stack::default();
+        stack.push(Hears);
+        stack.stay_outside(Box::new(|| Some(HashMap::from([(7, 4711), (1, 4700)]))));
+        let pair = |old, new| PidPair { old, new, inner: None };
+        let running = RunningEvent { pids: vec![pair(7, 7), pair(8, 8)], lead: Some(7), ..RunningEvent::default() };
+        stack.ask(&Event::PreResume(running.clone())).unwrap();
+        stack.tell(&Event::OnSuccess(running)).unwrap();
+        for line in stack.take_log() {
+            assert!(
+                line.text.contains(r#""lead":4711"#) && line.text.contains(r#""pids":[{"inner":7,"new":4711,"old":7}]"#),
+                "{}",
+                line.text
+            );
+        }
+    }
+
+    #[test]
+    fn one_that_fails_does_not_silence_the_others() {
+        let mut stack = Stack::default();
+        stack.push(Fixed(Name::JobExit, Err(PolicyError::script("a is wrong")), "a"));
+        assert_eq!(stack.tell(&exit()).unwrap_err().message, "a is wrong");
+        stack.push(Fixed(Name::JobExit, Ok(Some(Verdict::Status(3))), "b"));
+        stack.push(Fixed(Name::JobExit, Ok(None), "c"));
+        assert_eq!(stack.tell(&exit()).unwrap().unwrap().by, "b");
+        let log: Vec<String> = stack.take_log().into_iter().map(|line| line.text).collect();
+        assert_eq!(log, ["asked", "asked", "a is wrong"]);
     }
 
     #[test]

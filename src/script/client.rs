@@ -18,7 +18,7 @@ use super::wire::{Answer, HandlerRow, LONGEST_ANSWER, Outcome, Request, send};
 use super::{Limits, Options};
 use crate::error::Class;
 use crate::policy::event::{Event, Name};
-use crate::policy::{LogLine, Opinion, Policy, PolicyError, Reply, Verdict};
+use crate::policy::{LogLevel, LogLine, Opinion, Policy, PolicyError, Reply, Verdict};
 use crate::sys::interruption;
 
 /// How long to wait for an answer before looking whether it is still wanted.
@@ -169,38 +169,89 @@ impl LuaPolicy {
     /// Asks the handlers of an event one after the other until one has an answer; while the job stands still, that is taken from its budget.
     fn chain(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
         let begun = Instant::now();
-        let reply = self.asked(name, data);
+        let reply = if name.entry().may_stop { self.asked(name, data) } else { self.told(name, data) };
         if name.holds_the_job(data) {
             self.left.frozen = self.left.frozen.saturating_sub(begun.elapsed());
         }
         reply
     }
 
+    /// Where nothing can be stopped any more, every handler is told, whoever has answered before or failed; the first answer counts, and a
+    /// failure only if there is none.
+    fn told(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
+        let mut reply = Reply { log: self.take_log(), ..Reply::nothing() };
+        let mut failure: Option<PolicyError> = None;
+        for index in self.concerned(name, data) {
+            match self.one(index, name, data) {
+                Ok((answer, opinion)) => {
+                    let is_last = answer.outcome == Ok(Outcome::Stopped);
+                    reply.log.extend(answer.log);
+                    reply.opinion = reply.opinion.or(opinion);
+                    if is_last {
+                        break;
+                    }
+                }
+                Err(mut error) => {
+                    reply.log.append(&mut error.log);
+                    match &failure {
+                        // The first is what is reported if there is no answer.
+                        None => failure = Some(error),
+                        Some(_) => reply.log.push(warning(name, &error)),
+                    }
+                    if self.ended.is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        match failure {
+            Some(error) if reply.opinion.is_none() => return Err(PolicyError { log: reply.log, ..error }),
+            Some(error) => reply.log.push(warning(name, &error)),
+            None => {}
+        }
+        Ok(reply)
+    }
+
+    /// The handlers whose filters match.
+    fn concerned(&self, name: Name, data: &Value) -> Vec<usize> {
+        let matches = |index: &usize| self.handlers[*index].name == name && self.handlers[*index].filter.matches(data);
+        (0..self.handlers.len()).filter(matches).collect()
+    }
+
+    /// Asks one handler: its answer, and what it means.
+    fn one(&mut self, index: usize, name: Name, data: &Value) -> Result<(Answer, Option<Opinion>), PolicyError> {
+        let place = self.handlers[index].row.place.clone();
+        let answer = self.call(index, name, data)?;
+        let failed = |log: &[LogLine], message: String| PolicyError { log: log.to_vec(), ..PolicyError::script(message) };
+        let opinion = match &answer.outcome {
+            Ok(Outcome::Stopped) => None,
+            Ok(Outcome::Returned(value)) => {
+                let verdict = Verdict::parse(name, value).map_err(|misfit| failed(&answer.log, format!("{place}: {misfit}")))?;
+                verdict.map(|verdict| Opinion { verdict, by: place })
+            }
+            Ok(Outcome::Refused { class, message, by }) => {
+                Some(Opinion { verdict: Verdict::Fail(class_of(class), message.clone()), by: by.clone() })
+            }
+            Ok(other) => return Err(self.garbled(other)),
+            Err(message) => return Err(failed(&answer.log, message.clone())),
+        };
+        Ok((answer, opinion))
+    }
+
     fn asked(&mut self, name: Name, data: &Value) -> Result<Reply, PolicyError> {
         let mut reply = Reply { log: self.take_log(), ..Reply::nothing() };
-        for index in 0..self.handlers.len() {
-            if self.handlers[index].name != name || !self.handlers[index].filter.matches(data) {
-                continue;
-            }
-            let place = self.handlers[index].row.place.clone();
-            let answer = match self.call(index, name, data) {
-                Ok(answer) => answer,
-                Err(error) => return Err(PolicyError { log: reply.log, ..error }),
+        for index in self.concerned(name, data) {
+            let (answer, opinion) = match self.one(index, name, data) {
+                Ok(answered) => answered,
+                Err(mut error) => {
+                    reply.log.append(&mut error.log);
+                    return Err(PolicyError { log: reply.log, ..error });
+                }
             };
             reply.log.extend(answer.log);
             reply.annotations.extend(answer.annotations);
-            let opinion = match answer.outcome {
-                Ok(Outcome::Stopped) => break,
-                Ok(Outcome::Returned(value)) => match Verdict::parse(name, &value) {
-                    Ok(verdict) => verdict.map(|verdict| Opinion { verdict, by: place }),
-                    Err(misfit) => return Err(PolicyError { log: reply.log, ..PolicyError::script(format!("{place}: {misfit}")) }),
-                },
-                Ok(Outcome::Refused { class, message, by }) => Some(Opinion { verdict: Verdict::Fail(class_of(&class), message), by }),
-                Ok(other) => return Err(self.garbled(&other)),
-                Err(message) => return Err(PolicyError { log: reply.log, ..PolicyError::script(message) }),
-            };
-            if opinion.is_some() {
-                reply.opinion = opinion;
+            reply.opinion = opinion;
+            if reply.opinion.is_some() || answer.outcome == Ok(Outcome::Stopped) {
                 break;
             }
         }
@@ -342,6 +393,11 @@ impl Chained {
         let filter = Filter::read(name, &row.filter).map_err(unknown)?;
         Ok(Chained { name, filter, row })
     }
+}
+
+/// A failure that is no longer one of the event.
+fn warning(name: Name, error: &PolicyError) -> LogLine {
+    LogLine { level: LogLevel::Warn, by: name.word().into(), text: error.to_string() }
 }
 
 impl Drop for LuaPolicy {

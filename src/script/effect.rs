@@ -124,7 +124,8 @@ pub fn write_file(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     }
 }
 
-/// Writes beside the file and renames, so that readers see the old contents or the new. Keeps the permissions of a file that is there.
+/// Writes beside the file and renames, so that readers see the old contents or the new. Keeps the owner and the permissions of a file that is there,
+/// or leaves it alone.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let name = path.file_name().ok_or(ErrorKind::IsADirectory)?;
     let (old, link) = (fs::metadata(path), fs::symlink_metadata(path));
@@ -150,7 +151,11 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 
 fn fill(mut file: File, text: &[u8], old: Option<Metadata>) -> io::Result<()> {
     if let Some(old) = old {
-        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))?;
+        let new = file.metadata()?;
+        if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+            std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+        }
+        file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
     }
     file.write_all(text)?;
     file.sync_data()
@@ -194,6 +199,13 @@ mod test {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
         assert_eq!(io::read_to_string(before).unwrap(), "one", "an open file stays as it was");
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(12345), Some(54321)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o2640)).unwrap();
+            replace(&path, b"two").unwrap();
+            let found = fs::metadata(&path).unwrap();
+            assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (12345, 54321, 0o2640));
+        }
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         replace(&link, b"three").unwrap();

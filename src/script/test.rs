@@ -90,6 +90,23 @@ fn the_first_opinion_counts_and_names_its_line() {
 }
 
 #[test]
+fn what_cannot_be_stopped_any_more_is_told_to_every_handler() {
+    let script = "cr.on('fail-temp', function() error('first') end)
+        cr.on('fail-temp', function() return { retry = true } end)
+        cr.on('fail-temp', function() print('audit') error('last') end)";
+    let mut policy = load(script).unwrap();
+    let reply = fire(&mut policy, "fail-temp", &json!({})).unwrap();
+    assert_eq!(reply.opinion.unwrap().verdict.word(), "retry after 0 s");
+    let log: Vec<String> = reply.log.into_iter().map(|line| plain(&line.text)).collect();
+    assert_eq!(log, ["audit", "t.lua:4: last", "t.lua:2: first"]);
+    let mut policy = load("cr.on('on-success', function() error('x') end) cr.on('on-success', function() print('y') end)").unwrap();
+    let error = fire(&mut policy, "on-success", &json!({})).unwrap_err();
+    assert_eq!((plain(&error.message), error.log.len()), ("t.lua:2: x".into(), 1));
+    let mut policy = load("print('loading')").unwrap();
+    assert_eq!(policy.take_log().len(), 1);
+}
+
+#[test]
 fn mistakes_are_named_with_their_line_and_what_is_known() {
     let event = json!({"path": "/x", "flags": ["O_RDWR"]});
     for (script, parts) in [

@@ -14,6 +14,7 @@
 mod inner;
 mod link;
 mod outer;
+mod outside;
 pub mod visit;
 
 use std::fs::File;
@@ -27,6 +28,7 @@ use nix::unistd::{Pid, getegid, geteuid};
 
 pub use inner::Inner;
 use link::{Link, Message};
+pub use outside::Outside;
 
 use super::exit::Ending;
 use super::wait::Held;

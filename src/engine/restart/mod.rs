@@ -169,7 +169,7 @@ impl RestartReport {
     /// The report as policies see it.
     pub fn event(&self) -> RunningEvent {
         RunningEvent {
-            pids: self.pids.iter().map(|(old, new)| PidPair { old: *old, new: *new }).collect(),
+            pids: self.pids.iter().map(|(old, new)| PidPair { old: *old, new: *new, inner: None }).collect(),
             lead: self.lead,
             threads: self.threads,
             page_bytes: self.page_bytes,

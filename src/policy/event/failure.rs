@@ -46,7 +46,7 @@ impl FailureEvent {
         FailureEvent {
             class: failure.class.word().into(),
             code: failure.code,
-            message: failure.to_string(),
+            message: failure.words().join(": "),
             stage: failure.stage.word().into(),
             pid: failure.subject.pid,
             descriptor: failure.subject.fd,
@@ -55,5 +55,19 @@ impl FailureEvent {
             remedy: failure.remedy.clone(),
             attempt,
         }
+    }
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+    use crate::error::{Class, Stage, Subject};
+
+    #[test]
+    fn the_message_is_the_one_that_people_see() {
+        let cause = std::io::Error::from_raw_os_error(libc::ENOENT).into();
+        let failure =
+            Failure { class: Class::Env, stage: Stage::Plan, subject: Subject::default(), code: libc::ENOENT, cause, remedy: None };
+        assert_eq!(FailureEvent::of(&failure, 1).message, "No such file or directory");
     }
 }

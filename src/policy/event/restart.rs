@@ -75,8 +75,11 @@ pub struct RunningEvent {
 pub struct PidPair {
     /// At the checkpoint.
     pub old: i32,
-    /// Now.
+    /// Now, as the world outside of the job counts.
     pub new: i32,
+    /// Now, as the job itself counts in a pid namespace of its own; nil where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inner: Option<i32>,
 }
 
 /// `job-exit`: the restarted job has ended.

@@ -275,7 +275,8 @@ impl RegularV1 {
             return None;
         }
         let proof = self.evidence.as_ref().and_then(|_| Evidence::of(path));
-        let other_content = proof.is_some() && proof != self.evidence;
+        // Contents of another length are others.
+        let other_content = proof.is_some() && proof != self.evidence || now.size != self.size;
         let same_content = proof.is_some() && proof == self.evidence;
         let difference = Difference {
             is_missing: false,
@@ -309,7 +310,11 @@ pub fn capture_path(
     }
     let mut evidence = None;
     match keep {
-        Keep::Deleted | Keep::Saved => cx.keep_contents(open()?, size),
+        Keep::Deleted => cx.keep_contents(open()?, size),
+        Keep::Saved => {
+            cx.keep_contents(open()?, size);
+            evidence = Evidence::of(&path);
+        }
         Keep::Reference if is_written => {}
         Keep::Reference => evidence = Evidence::of(&path),
     }
