@@ -1,6 +1,7 @@
 //! The two flows of Reprise, each a straight line of phases.
 
 pub mod elsewhere;
+mod obstacle;
 pub mod observe;
 pub mod request;
 pub mod saved;

@@ -93,7 +93,7 @@ impl Pieces {
         let ranges = match source {
             Source::Memory { ranges, .. } => ranges.clone(),
             Source::File { file, bytes } => data_ranges(file.as_fd(), *bytes)?,
-            Source::Pieces(pieces) => pieces.iter().map(|piece| (piece.2, piece.2 + piece.3)).collect(),
+            Source::Pieces(pieces) => pieces.iter().map(|piece| (piece.offset, piece.offset + piece.bytes)).collect(),
         };
         Ok(Pieces { ranges: ranges.into_iter(), rest: None })
     }
@@ -198,9 +198,9 @@ fn read(source: &Source, piece: &Piece, buffer: &mut [u8]) -> Result<(), KindErr
             let mut rest = buffer;
             for &(start, end) in piece {
                 let (now, later) = rest.split_at_mut(page_bytes((start, end)));
-                let holder = pieces.iter().find(|have| have.2 <= start && end <= have.2 + have.3);
-                let (pid, address, offset, _) = holder.expect("runs are cut from pieces");
-                memory::read(*pid, address + (start - offset), now)?;
+                let holder = pieces.iter().find(|have| have.offset <= start && end <= have.offset + have.bytes);
+                let holder = holder.expect("runs are cut from pieces");
+                memory::read(holder.pid, holder.address + (start - holder.offset), now)?;
                 rest = later;
             }
             Ok(())

@@ -51,7 +51,7 @@ impl fmt::Debug for Device {
 }
 
 /// What stat(2) says about the file behind a link of `/proc`, for example an open descriptor, reachable by path or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FileStat {
     /// Device the file is on, as stat(2) gives it; [`FileStat::device`] takes it apart.
     pub dev: u64,

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use super::{KindError, Uses};
-use crate::image::{FileChoice, Object, Snapshot};
-use crate::proc::{Fdinfo, FileStat, ProcDir, Status};
+use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
+use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
 use crate::sys::process;
 
 /// One descriptor of a frozen process, as far as it can be seen without disturbing anything.
@@ -24,37 +24,52 @@ pub struct Probe<'a> {
     pub stat: &'a FileStat,
     /// `/proc/PID/fdinfo/N`.
     pub info: &'a Fdinfo,
-    source: Source<'a>,
+    reach: Reach<'a>,
     copy: OnceCell<OwnedFd>,
 }
 
-/// Where a duplicate of the probed file comes from.
-enum Source<'a> {
-    Process(&'a OwnedFd),
-    Opener(&'a dyn Fn() -> Result<OwnedFd, KindError>),
+/// What led to a probed file.
+enum Reach<'a> {
+    /// A descriptor of the process behind this pidfd.
+    Descriptor(&'a OwnedFd),
+    /// A descriptor in the queue of another object, as our own copy.
+    Queue(BorrowedFd<'a>),
+    /// An area, or the program of a process, and what opens a descriptor of it.
+    Mapping(Option<&'a MapEntry>, Box<dyn Fn() -> Result<OwnedFd, KindError> + 'a>),
 }
 
 impl<'a> Probe<'a> {
     /// A probe of descriptor `fd` of the process behind `pidfd`.
     pub fn new(pid: i32, fd: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, pidfd: &'a OwnedFd) -> Probe<'a> {
-        Probe { pid, fd, link, stat, info, source: Source::Process(pidfd), copy: OnceCell::new() }
+        Probe { pid, fd, link, stat, info, reach: Reach::Descriptor(pidfd), copy: OnceCell::new() }
     }
 
-    /// A probe of a file that process `pid` maps without holding a descriptor; `fd` is -1. `open` makes a descriptor of it; it is called
+    /// A probe of what process `pid` maps in an area, or runs; `fd` is -1. `open` makes a descriptor of it; it is called
     /// when the contents are needed. `info` says with its access mode whether the mapping can write to the file.
     pub fn mapped(
         pid: i32,
         link: &'a Path,
         stat: &'a FileStat,
         info: &'a Fdinfo,
-        open: &'a dyn Fn() -> Result<OwnedFd, KindError>,
+        area: Option<&'a MapEntry>,
+        open: Box<dyn Fn() -> Result<OwnedFd, KindError> + 'a>,
     ) -> Probe<'a> {
-        Probe { pid, fd: -1, link, stat, info, source: Source::Opener(open), copy: OnceCell::new() }
+        Probe { pid, fd: -1, link, stat, info, reach: Reach::Mapping(area, open), copy: OnceCell::new() }
+    }
+
+    /// A probe of a descriptor that waits in the queue of another object, whose holder is process `pid`; `fd` is -1.
+    pub fn queued(pid: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo, copy: BorrowedFd<'a>) -> Probe<'a> {
+        Probe { pid, fd: -1, link, stat, info, reach: Reach::Queue(copy), copy: OnceCell::new() }
     }
 
     /// Whether it is a mapping rather than a descriptor.
     pub fn is_mapping(&self) -> bool {
-        matches!(self.source, Source::Opener(_))
+        matches!(self.reach, Reach::Mapping(..))
+    }
+
+    /// The area that maps it, if one does.
+    pub fn area(&self) -> Option<&'a MapEntry> {
+        if let Reach::Mapping(area, _) = self.reach { area } else { None }
     }
 
     /// Our own duplicate of the descriptor: the same open file description, so offset and flags must be left alone. Of a mapping:
@@ -62,9 +77,10 @@ impl<'a> Probe<'a> {
     pub fn copy(&self) -> Result<BorrowedFd<'_>, KindError> {
         if self.copy.get().is_none() {
             let attempt = || format!("duplicate descriptor {} of process {}", self.fd, self.pid);
-            let copy = match self.source {
-                Source::Process(pidfd) => process::pidfd_getfd(pidfd, self.fd).map_err(|errno| KindError::host(attempt(), errno))?,
-                Source::Opener(open) => open()?,
+            let copy = match &self.reach {
+                Reach::Descriptor(pidfd) => process::pidfd_getfd(pidfd, self.fd).map_err(|errno| KindError::host(attempt(), errno))?,
+                Reach::Queue(copy) => return Ok(*copy),
+                Reach::Mapping(_, open) => open()?,
             };
             // The cell is empty: nobody else can have set it.
             let _unchanged = self.copy.set(copy);
@@ -96,8 +112,12 @@ impl<'a> Probe<'a> {
 /// What a kind can ask for while it captures an object.
 #[derive(Default)]
 pub struct Capture {
-    /// The file whose bytes go into the context file as the object's contents, and how many.
-    pub contents: Option<(OwnedFd, u64)>,
+    /// The bytes that go into the context file as the object's contents, and how many.
+    pub contents: Option<(Content, u64)>,
+    /// What to call the object, if not by the link of its first probe.
+    pub name: Option<PathBuf>,
+    /// For each probe the descriptions that [`super::FileKind::discover`] has found, in that order; `None`: a policy has closed it.
+    pub queues: Vec<Vec<Option<DescriptionId>>>,
     /// What was decided about a regular file.
     pub choice: FileChoice,
     /// Things the user should know although the checkpoint succeeds; one sentence each.
@@ -107,8 +127,35 @@ pub struct Capture {
 impl Capture {
     /// Saves the first `bytes` bytes of `file` as the object's contents. Holes and zero pages cost nothing.
     pub fn keep_contents(&mut self, file: OwnedFd, bytes: u64) {
-        self.contents = Some((file, bytes));
+        self.contents = Some((Content::File(file), bytes));
     }
+
+    /// Saves `bytes` bytes that processes map in these pieces, which do not overlap; what nobody maps reads as zeros.
+    pub fn keep_pieces(&mut self, pieces: Vec<Piece>, bytes: u64) {
+        self.contents = Some((Content::Pieces(pieces), bytes));
+    }
+}
+
+/// Where the contents of an object are read.
+#[derive(Debug)]
+pub enum Content {
+    /// In a file, from its start.
+    File(OwnedFd),
+    /// In the memory of processes.
+    Pieces(Vec<Piece>),
+}
+
+/// A piece of an object in the memory of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Piece {
+    /// The process.
+    pub pid: i32,
+    /// Its address there.
+    pub address: u64,
+    /// Its offset in the object, bytes.
+    pub offset: u64,
+    /// Its size.
+    pub bytes: u64,
 }
 
 /// One process or thread while its state is captured. The task is stopped.

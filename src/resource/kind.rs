@@ -78,6 +78,12 @@ pub trait FileKind: Sync + 'static {
         Identity::Inode(probe.stat.dev, probe.stat.ino)
     }
 
+    /// Our own copies of the descriptors that wait in the queue of what the probe shows, in order. They are surveyed like those that
+    /// processes hold, and their numbers come back in [`Capture::queues`].
+    fn discover(&self, _probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
+        Ok(Vec::new())
+    }
+
     /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
 
@@ -219,6 +225,7 @@ pub trait AnyFileKind: Sync {
     fn claims(&self, probe: &Probe<'_>) -> bool;
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn question(&self) -> Question;
+    fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError>;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
     /// The object that a record describes.
     fn load(&'static self, record: &Record) -> Result<Box<dyn LiveObject>, KindError>;
@@ -236,6 +243,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn question(&self) -> Question {
         FileKind::question(self)
+    }
+    fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
+        FileKind::discover(self, probe)
     }
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError> {
         let state = FileKind::capture(self, probes, cx)?;

@@ -15,7 +15,7 @@ mod object;
 pub mod task;
 mod uses;
 
-pub use context::{Bind, Build, Capture, Plan, Probe, TaskProbe};
+pub use context::{Bind, Build, Capture, Content, Piece, Plan, Probe, TaskProbe};
 pub use error::KindError;
 pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Question, Room, When};

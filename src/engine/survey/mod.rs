@@ -7,6 +7,8 @@ mod ask;
 mod descriptor;
 mod ipc;
 mod memory;
+mod object;
+mod reach;
 mod review;
 mod sharing;
 
@@ -18,7 +20,7 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
-use crate::resource::KindError;
+use crate::resource::{KindError, Piece};
 use crate::sys::namespace::{self, Namespace, Sort};
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
@@ -45,8 +47,8 @@ pub enum Source {
     File { file: OwnedFd, bytes: u64 },
     /// Address ranges of a frozen process; pages equal to those of `parent` at the same address need not be written.
     Memory { pid: i32, parent: Option<i32>, ranges: Vec<(u64, u64)> },
-    /// Pieces of shared memory: process, address, offset in the object, bytes.
-    Pieces(Vec<(i32, u64, u64, u64)>),
+    /// Pieces of memory that processes share.
+    Pieces(Vec<Piece>),
 }
 
 impl Contents {
@@ -55,7 +57,7 @@ impl Contents {
         match &self.source {
             Source::File { bytes, .. } => *bytes,
             Source::Memory { ranges, .. } => ranges.iter().map(|range| range.1 - range.0).sum(),
-            Source::Pieces(pieces) => pieces.iter().map(|piece| piece.3).sum(),
+            Source::Pieces(pieces) => pieces.iter().map(|piece| piece.bytes).sum(),
         }
     }
 }
@@ -97,12 +99,16 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
     warn_of_places(&seen, notes);
     ipc::name_lost(frozen, notes);
     let seen = review::processes(seen, &frozen.processes, policies)?;
+    let sharing = sharing::of(&seen)?;
     let mut findings =
         Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };
-    let known = descriptor::describe(&seen, &mut findings)?;
-    memory::describe(&seen, known, &mut findings)?;
+    let (tables, mut found) = descriptor::tables(&seen, &sharing)?;
+    let layouts = memory::look(&seen, &sharing, &mut found)?;
+    let queued = reach::discover(&seen, &mut found, object::claim)?;
+    let objects = object::describe(&seen, &found, &queued, &mut findings)?;
+    descriptor::describe(&seen, (tables, &found), &objects, &mut findings)?;
+    memory::describe(&seen, &sharing, layouts, &objects, &mut findings)?;
     let Findings { mut snapshot, mut contents, .. } = findings;
-    let sharing = sharing::of(&seen)?;
     for (index, one) in seen.iter().enumerate() {
         let process = describe_process(one, index, &sharing, &frozen.processes[one.position], notes);
         snapshot.processes.push(process);

@@ -15,6 +15,10 @@ use crate::tracee::freeze::FrozenProcess;
 pub struct Sharing {
     pub memory: Vec<Option<MmId>>,
     pub table: Vec<Option<TableId>>,
+    /// The first process of each address space, by its number.
+    pub memories: Vec<usize>,
+    /// The first process of each descriptor table, by its number.
+    pub tables: Vec<usize>,
     /// The earlier process with which it shares its fs state.
     pub fs: Vec<Option<u32>>,
     /// The earlier process with which it shares its signal handlers.
@@ -23,11 +27,11 @@ pub struct Sharing {
 
 /// Finds out who shares what.
 pub fn of(seen: &[Seen]) -> Result<Sharing, Failure> {
-    let memory = numbers(&groups(seen, process::compare_memory)?);
-    let table = numbers(&groups(seen, process::compare_tables)?);
+    let (memory, memories) = numbers(&groups(seen, process::compare_memory)?);
+    let (table, tables) = numbers(&groups(seen, process::compare_tables)?);
     let fs = earlier(&groups(seen, process::compare_fs)?);
     let handlers = earlier(&groups(seen, process::compare_handlers)?);
-    Ok(Sharing { memory, table, fs, handlers })
+    Ok(Sharing { memory, table, memories, tables, fs, handlers })
 }
 
 fn earlier(groups: &[Option<usize>]) -> Vec<Option<u32>> {
@@ -57,7 +61,7 @@ pub fn check_threads(frozen: &FrozenProcess) -> Result<(), KindError> {
 }
 
 /// For every process the position of the first one that shares with it (often itself); `None` for zombies.
-pub fn groups(seen: &[Seen], compare: impl Fn(i32, i32) -> Result<Ordering, Errno>) -> Result<Vec<Option<usize>>, Failure> {
+fn groups(seen: &[Seen], compare: impl Fn(i32, i32) -> Result<Ordering, Errno>) -> Result<Vec<Option<usize>>, Failure> {
     let task = |index: usize| seen[index].dir.pid();
     let mut order: Vec<usize> = (0..seen.len()).filter(|index| !seen[*index].zombie).collect();
     let mut failure = None;
@@ -79,36 +83,33 @@ pub fn groups(seen: &[Seen], compare: impl Fn(i32, i32) -> Result<Ordering, Errn
     }
 }
 
-/// Numbers groups in the order of their first members.
-fn numbers(groups: &[Option<usize>]) -> Vec<Option<u32>> {
+/// Numbers groups in the order of their first members; and who those are.
+fn numbers(groups: &[Option<usize>]) -> (Vec<Option<u32>>, Vec<usize>) {
     let mut next = 0;
     let mut given = vec![None; groups.len()];
+    let mut firsts = Vec::new();
     for (index, first) in groups.iter().enumerate() {
         let Some(first) = *first else { continue };
         if first == index {
             given[index] = Some(next);
+            firsts.push(index);
             next += 1;
         } else {
             given[index] = given[first];
         }
     }
-    given
+    (given, firsts)
 }
 
 /// Tells each address space which one it was forked from: that of its first process's parent, if that is another one.
 pub fn apply(sharing: &Sharing, snapshot: &mut Snapshot) {
-    for (index, memory) in sharing.memory.iter().enumerate() {
-        let Some(memory) = *memory else { continue };
-        let parent = parent_memory(snapshot, index).filter(|parent| *parent < memory);
-        let first = sharing.memory.iter().position(|have| *have == Some(memory));
-        if first == Some(index) {
-            snapshot.memories[memory as usize].parent = parent;
-        }
+    for (memory, first) in (0..).zip(&sharing.memories) {
+        snapshot.memories[memory as usize].parent = parent_memory(snapshot, *first).filter(|parent| *parent < memory);
     }
 }
 
 /// The address space of a process's parent.
-pub fn parent_memory(snapshot: &Snapshot, index: usize) -> Option<MmId> {
+fn parent_memory(snapshot: &Snapshot, index: usize) -> Option<MmId> {
     let ppid = snapshot.processes[index].ppid;
     snapshot.processes.iter().find(|process| process.pid == ppid)?.memory
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::image::{Description, Object, Record, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir};
-use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, uses};
+use crate::resource::{Build, Built, Capture, Content, FileKind, KindError, Opened, Plan, uses};
 use crate::sys::process;
 
 /// A descriptor of ours as the engine would see it in a job.
@@ -47,7 +47,7 @@ pub(super) struct Round<'k, K: FileKind> {
     kind: &'k K,
     pub(super) state: K::State,
     pub(super) snapshot: Snapshot,
-    contents: Option<(OwnedFd, u64)>,
+    contents: Option<(Content, u64)>,
     pub(super) built: Built,
     pub(super) warnings: Vec<String>,
     /// Opened in [`Round::build`], before the object is settled.
@@ -91,7 +91,7 @@ impl<'k, K: FileKind> Round<'k, K> {
             }
             self.descriptions.borrow_mut().push(Some(opened));
         }
-        if let Some((from, bytes)) = &self.contents {
+        if let Some((Content::File(from), bytes)) = &self.contents {
             let mut data = vec![0; usize::try_from(*bytes).unwrap()];
             std::fs::File::from(from.try_clone().unwrap()).read_exact_at(&mut data, 0).unwrap();
             let to = built.descriptors[built.contents.unwrap()].try_clone().unwrap();

@@ -25,9 +25,16 @@ pub enum Mapped {
     Special(String),
 }
 
-/// The areas of an address space with what they map; offsets are in the saved [`Area`], object numbers are still 0.
-pub fn areas(pid: i32, entries: &[MapEntry]) -> Result<Vec<(Area, Mapped)>, KindError> {
-    entries.iter().filter(|entry| entry.name != MapName::Vsyscall).map(|entry| area(pid, entry)).collect()
+/// The areas of an address space, each with its position among the entries and what it maps; offsets are in the saved [`Area`], object
+/// numbers are still 0.
+pub fn areas(pid: i32, entries: &[MapEntry]) -> Result<Vec<(usize, Area, Mapped)>, KindError> {
+    let shown = entries.iter().enumerate().filter(|(_, entry)| entry.name != MapName::Vsyscall);
+    shown.map(|(position, entry)| area(pid, entry).map(|(area, mapped)| (position, area, mapped))).collect()
+}
+
+/// Whether an area shows shared memory without a file.
+pub fn shows_shared_memory(entry: &MapEntry) -> bool {
+    mapped(entry) == Mapped::Shared
 }
 
 fn area(pid: i32, entry: &MapEntry) -> Result<(Area, Mapped), KindError> {
@@ -266,7 +273,7 @@ mod test {
             ("1000-2000 r--p 00000000 08:01 77 /tmp/x (deleted)", Mapped::File("/tmp/x (deleted)".into())),
             ("1000-2000 r-xp 00000000 00:00 0 [vdso]", Mapped::Special("[vdso]".into())),
         ] {
-            assert_eq!(areas(1, &[entry(line, "rd")]).unwrap()[0].1, expected, "{line}");
+            assert_eq!(areas(1, &[entry(line, "rd")]).unwrap()[0].2, expected, "{line}");
         }
     }
 

@@ -5,11 +5,14 @@
 //! no privilege and no descriptor.
 //! Lost: pages that no process maps any more, when the checkpoint may not open `/proc/PID/map_files`. Refused: nothing.
 
+use std::fs::File;
+
 use serde::{Deserialize, Serialize};
 
-use super::area::huge;
-use crate::image::{Area, Backing, Description, Object, ObjectId, Record, RecordError, Tag};
-use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, Probe, Question, Room, When};
+use super::area::{huge, shows_shared_memory};
+use crate::image::{Area, Backing, Description, Object, ObjectId, Tag};
+use crate::proc::MapEntry;
+use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Piece, Plan, Probe, Question, Room, When};
 use crate::tracee::Batch;
 
 /// Shared anonymous memory.
@@ -27,25 +30,34 @@ pub struct SharedMemoryV1 {
 /// Largest page that a processor knows.
 const MOST_PAGE_BYTES: u64 = 1 << 34;
 
-/// A record of shared memory of this size.
-pub fn record(bytes: u64, page_bytes: u64) -> Result<Record, RecordError> {
-    Record::encode(SharedMemory::TAG, &SharedMemoryV1 { bytes, page_bytes })
-}
-
 impl FileKind for SharedMemory {
     type State = SharedMemoryV1;
     const TAG: Tag = Tag::new("shared_memory", 1);
 
-    fn claims(&self, _: &Probe<'_>) -> bool {
-        false
+    fn claims(&self, probe: &Probe<'_>) -> bool {
+        probe.area().is_some_and(shows_shared_memory)
     }
 
     fn question(&self) -> Question {
         Question::Nothing
     }
 
-    fn capture(&self, _: &[&Probe<'_>], _: &mut Capture) -> Result<SharedMemoryV1, KindError> {
-        unreachable!("nothing is claimed")
+    /// The file behind is read where we may open it, else every piece through a process.
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<SharedMemoryV1, KindError> {
+        cx.name = Some("shared anonymous memory".into());
+        let areas = probes.iter().filter_map(|probe| Some((probe.pid, probe.area()?)));
+        let page_bytes = areas.clone().map(|(_, area)| area.page_bytes).max().unwrap_or(super::pages::PAGE);
+        let piece = |(pid, area): (i32, &MapEntry)| Piece { pid, address: area.start, offset: area.offset, bytes: area.bytes() };
+        let pieces: Vec<Piece> = areas.map(piece).collect();
+        let mapped = pieces.iter().map(|piece| piece.offset + piece.bytes).max().unwrap_or(0);
+        let file = probes[0].copy().ok().and_then(|copy| copy.try_clone_to_owned().ok()).map(File::from);
+        let real = file.as_ref().and_then(|file| file.metadata().ok()).map_or(mapped, |metadata| metadata.len());
+        let bytes = real.max(mapped);
+        match file {
+            Some(file) => cx.keep_contents(file.into(), bytes),
+            None => cx.keep_pieces(without_overlap(pieces), bytes),
+        }
+        Ok(SharedMemoryV1 { bytes, page_bytes })
     }
 
     /// It is as large as its contents, and as what is mapped of it.
@@ -89,5 +101,33 @@ impl FileKind for SharedMemory {
     fn open(&self, _: &SharedMemoryV1, _: &Built, _: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {
         let remedy = "the context file is damaged".into();
         Err(KindError::Unsupported { what: "a descriptor of shared anonymous memory".into(), remedy })
+    }
+}
+
+/// Leaves out what another piece covers already.
+fn without_overlap(mut pieces: Vec<Piece>) -> Vec<Piece> {
+    pieces.sort_by_key(|piece| piece.offset);
+    let mut covered = 0;
+    let mut kept = Vec::new();
+    for Piece { pid, address, offset, bytes } in pieces {
+        let skip = u64::saturating_sub(covered, offset).min(bytes);
+        if skip < bytes {
+            kept.push(Piece { pid, address: address + skip, offset: offset + skip, bytes: bytes - skip });
+            covered = offset + bytes;
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod test {
+    use super::*;
+
+    #[test]
+    fn overlapping_pieces_are_read_once() {
+        let piece = |(pid, address, offset, bytes)| Piece { pid, address, offset, bytes };
+        let pieces = [(1, 0x5000, 0, 0x2000), (2, 0x9000, 0x1000, 0x3000), (3, 0x100, 0, 0x1000)].map(piece);
+        let kept = [(1, 0x5000, 0, 0x2000), (2, 0xa000, 0x2000, 0x2000)].map(piece);
+        assert_eq!(without_overlap(pieces.to_vec()), kept);
     }
 }

@@ -1,0 +1,187 @@
+//! From what was found to objects: what reaches the same object belongs together, policies are asked about it, its kind captures it.
+//!
+//! Relies on everything having been found. What no kind claims is refused with process, number and path; everything that stands in the way
+//! is said together.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::reach::{Found, Queued};
+use super::{Contents, Findings, Seen, Source};
+use crate::engine::obstacle::Obstacles;
+use crate::error::{At, Failure, Stage, Subject};
+use crate::image::{DescriptionId, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Space};
+use crate::resource::{AnyFileKind, Capture, Content, FILE_KINDS, Identity, KindError, Probe, Question, file};
+
+/// What has come of everything that was found, by position.
+pub struct Objects {
+    /// The object it leads to; `None`: its descriptors are closed.
+    pub ids: Vec<Option<ObjectId>>,
+    /// Of a description its number; `None`: it is closed, or no description.
+    pub numbers: Vec<Option<DescriptionId>>,
+}
+
+/// What reaches one object, by position, and the kind that claims it.
+struct Group {
+    kind: Option<&'static dyn AnyFileKind>,
+    members: Vec<usize>,
+}
+
+/// What becomes of a group.
+enum Decision {
+    Capture(FileChoice),
+    StandIn(PathBuf),
+    Close,
+}
+
+/// Captures every object.
+pub fn describe(seen: &[Seen], found: &[Found], queued: &Queued, findings: &mut Findings<'_, '_>) -> Result<Objects, Failure> {
+    let probes: Vec<Probe<'_>> = found.iter().map(|one| one.probe(seen)).collect();
+    let groups = group(&probes);
+    let mut obstacles = Obstacles::default();
+    let mut decided = Vec::with_capacity(groups.len());
+    for group in groups {
+        let members: Vec<&Probe<'_>> = group.members.iter().map(|index| &probes[*index]).collect();
+        let decision = obstacles.note(decide(group.kind, &members, findings));
+        decided.extend(decision.map(|decision| (group, decision)));
+    }
+    let mut objects = Objects { ids: vec![None; found.len()], numbers: number(found, &decided) };
+    for (group, decision) in decided {
+        // What policies want closed may still be mapped.
+        let is_closed = matches!(decision, Decision::Close);
+        let members: Vec<usize> = group.members.into_iter().filter(|index| !is_closed || !found[*index].is_description()).collect();
+        let Some(first) = members.first() else { continue };
+        let captured = match (decision, group.kind) {
+            (Decision::StandIn(path), _) => stand_in(&probes[*first], path, findings),
+            (_, None) => Err(unclaimed(&probes[*first])),
+            (decision, Some(kind)) => {
+                let choice = if let Decision::Capture(choice) = decision { choice } else { FileChoice::default() };
+                let numbers_in = |index: &usize| queued.get(index).into_iter().flatten().map(|inner| objects.numbers[*inner]).collect();
+                let queues = members.iter().map(numbers_in).collect();
+                let members: Vec<&Probe<'_>> = members.iter().map(|index| &probes[*index]).collect();
+                capture(kind, &members, Capture { choice, queues, ..Capture::default() }, findings)
+            }
+        };
+        let id = obstacles.note(captured);
+        members.iter().for_each(|index| objects.ids[*index] = id);
+    }
+    obstacles.clear()?;
+    for (position, one) in found.iter().enumerate() {
+        let is_consumed = objects.ids[position].is_some() || one.is_description() && objects.numbers[position].is_none();
+        assert!(is_consumed, "nobody has captured {}", one.link.display());
+    }
+    Ok(objects)
+}
+
+/// Puts together what reaches one object.
+fn group(probes: &[Probe<'_>]) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut by_identity: HashMap<(Option<&'static str>, Identity), usize> = HashMap::new();
+    // A mapping of a file may show another name of it than its descriptors.
+    let mut by_inode: HashMap<(Option<&'static str>, u64, u64), usize> = HashMap::new();
+    for (index, probe) in probes.iter().enumerate() {
+        let kind = claim(probe);
+        let word = kind.map(|kind| kind.tag().kind);
+        let inode = (word, probe.stat.dev, probe.stat.ino);
+        let identity = kind.map_or(Identity::Inode(probe.stat.dev, probe.stat.ino), |kind| kind.identity(probe));
+        let known = match &identity {
+            Identity::Description => None,
+            _ if probe.is_mapping() => by_inode.get(&inode).copied(),
+            identity => by_identity.get(&(word, identity.clone())).copied(),
+        };
+        let group = known.unwrap_or_else(|| {
+            groups.push(Group { kind, members: Vec::new() });
+            by_identity.insert((word, identity), groups.len() - 1);
+            groups.len() - 1
+        });
+        by_inode.entry(inode).or_insert(group);
+        groups[group].members.push(index);
+    }
+    groups
+}
+
+/// Asks policies about an object.
+fn decide(kind: Option<&'static dyn AnyFileKind>, probes: &[&Probe<'_>], findings: &mut Findings<'_, '_>) -> Result<Decision, Failure> {
+    let is_mapped = probes.iter().any(|probe| probe.is_mapping());
+    let word = kind.map(|kind| kind.tag().kind);
+    let choice = match kind.map(AnyFileKind::question) {
+        Some(Question::File) => return findings.review.file(probes, word.unwrap_or_default()).map(Decision::Capture),
+        Some(Question::Nothing) => None,
+        None if is_mapped => return Err(unclaimed(probes[0])),
+        Some(Question::Object) | None => findings.review.object(probes, word)?,
+    };
+    match choice {
+        Some(ObjectChoice { action: ObjectAction::Close, .. }) => Ok(Decision::Close),
+        Some(ObjectChoice { path: Some(_), .. }) if is_mapped => {
+            let what = format!("{}, which the job maps and which is to be replaced,", probes[0].link.display());
+            let error = KindError::Unsupported { what, remedy: "change the decision".into() };
+            Err(Failure::new(Stage::Review, error).about(subject(probes[0])))
+        }
+        Some(ObjectChoice { path: Some(path), .. }) => Ok(Decision::StandIn(path)),
+        _ if kind.is_none() => Err(unclaimed(probes[0])),
+        _ => Ok(Decision::Capture(FileChoice::default())),
+    }
+}
+
+/// Numbers the descriptions that are not closed, in the order in which they were found.
+fn number(found: &[Found], decided: &[(Group, Decision)]) -> Vec<Option<DescriptionId>> {
+    let mut is_kept = vec![false; found.len()];
+    for (group, _) in decided.iter().filter(|(_, decision)| !matches!(decision, Decision::Close)) {
+        group.members.iter().for_each(|index| is_kept[*index] = found[*index].is_description());
+    }
+    let mut next = 0..;
+    is_kept.into_iter().map(|is_kept| if is_kept { next.next() } else { None }).collect()
+}
+
+/// Adds an object that is opened in the place of one that cannot be saved.
+fn stand_in(probe: &Probe<'_>, path: PathBuf, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
+    let record = file::stand_in::record(path).at(Stage::Capture)?;
+    Ok(add(Object { record, path: probe.link.to_owned(), content_bytes: 0 }, findings))
+}
+
+/// Captures one object and adds it to the snapshot.
+fn capture(
+    kind: &dyn AnyFileKind,
+    probes: &[&Probe<'_>],
+    mut cx: Capture,
+    findings: &mut Findings<'_, '_>,
+) -> Result<ObjectId, Failure> {
+    let subject = subject(probes[0]);
+    let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
+    findings.notes.lose_all(&subject, cx.warnings);
+    let content_bytes = cx.contents.as_ref().map_or(0, |(_, bytes)| *bytes);
+    let path = cx.name.unwrap_or_else(|| probes[0].link.to_owned());
+    let id = add(Object { record, path, content_bytes }, findings);
+    if let Some((content, bytes)) = cx.contents {
+        let source = match content {
+            Content::File(file) => Source::File { file, bytes },
+            Content::Pieces(pieces) => Source::Pieces(pieces),
+        };
+        findings.contents.push(Contents { space: Space::Object(id), source });
+    }
+    Ok(id)
+}
+
+fn add(object: Object, findings: &mut Findings<'_, '_>) -> ObjectId {
+    findings.snapshot.objects.push(object);
+    ObjectId::try_from(findings.snapshot.objects.len() - 1).expect("fewer objects than descriptors and areas")
+}
+
+fn subject(probe: &Probe<'_>) -> Subject {
+    if probe.fd < 0 {
+        Subject { pid: Some(probe.pid), fd: None, path: Some(probe.link.to_owned()) }
+    } else {
+        Subject::descriptor(probe.pid, probe.fd, probe.link)
+    }
+}
+
+/// The kind that claims a probe.
+pub fn claim(probe: &Probe<'_>) -> Option<&'static dyn AnyFileKind> {
+    FILE_KINDS.iter().copied().find(|kind| kind.claims(probe))
+}
+
+fn unclaimed(probe: &Probe<'_>) -> Failure {
+    let remedy = "close it before the checkpoint, or let a script decide in object-disposition".into();
+    let error = KindError::Unsupported { what: file::describe(probe), remedy };
+    Failure::new(Stage::Capture, error).about(subject(probe))
+}
