@@ -282,7 +282,7 @@ pub const ROWS: &[Row] = &[
     row("pgroup")
         .restart(&["--restore-pgid"])
         .not(&[(NewPids, "its groups are named by pids that are new"), (Unprivileged, "a saved group id takes the right to choose ids")]),
-    row("pidfd").refused("descriptor"),
+    row("pidfd"),
     row("pipe"),
     row("pipe_capacity"),
     row("pipe_end"),
@@ -295,7 +295,7 @@ pub const ROWS: &[Row] = &[
     row("posix_shared_memory").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("posix_timer"),
     row("private_file"),
-    row("proc_file").refused("in /proc"),
+    row("proc_file"),
     row("process"),
     row("process_flag"),
     row("protection"),

@@ -1,8 +1,8 @@
 //! The two flows of Reprise, each a straight line of phases.
 
 pub mod elsewhere;
-mod obstacle;
 pub mod observe;
+mod obstacle;
 pub mod request;
 pub mod saved;
 

@@ -146,6 +146,12 @@ pub fn all_pids() -> Result<Vec<i32>, ProcError> {
     listed.map_err(|errno| refusal("list", None, PathBuf::from("/proc"), errno.into()))
 }
 
+/// Which boot of which machine this is: a random UUID.
+pub fn boot_id() -> Result<String, ProcError> {
+    let text = system_file("sys/kernel/random/boot_id")?;
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
+}
+
 /// The whole of a file of `/proc` that belongs to no process, for example `locks` or `sys/kernel/pid_max`.
 pub fn system_file(name: &str) -> Result<Vec<u8>, ProcError> {
     let path = Path::new("/proc").join(name);

@@ -29,7 +29,7 @@ pub mod watch;
 
 pub use args::{Auxv, Environ};
 pub use device::{Device, FileStat};
-pub use dir::{ProcDir, all_pids, system_file};
+pub use dir::{ProcDir, all_pids, boot_id, system_file};
 pub use error::{Malformed, ProcError};
 pub use fdinfo::Fdinfo;
 pub use idmap::IdMap;

@@ -4,8 +4,10 @@
 //! process ids reach a kind as functions.
 
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::{KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
@@ -109,9 +111,25 @@ impl<'a> Probe<'a> {
     }
 }
 
+/// What holds for a whole job at its checkpoint: found once, and shared by all kinds.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// The ids of all processes and threads of the job.
+    pub ids: HashSet<i32>,
+}
+
+impl Facts {
+    /// Whether an id is that of a process or thread of the job.
+    pub fn is_member(&self, id: i32) -> bool {
+        self.ids.contains(&id)
+    }
+}
+
 /// What a kind can ask for while it captures an object.
 #[derive(Default)]
 pub struct Capture {
+    /// What holds for the whole job.
+    pub facts: Rc<Facts>,
     /// The bytes that go into the context file as the object's contents, and how many.
     pub contents: Option<(Content, u64)>,
     /// What to call the object, if not by the link of its first probe.
@@ -192,6 +210,8 @@ pub struct Build<'a> {
     pub path: &'a dyn Fn(&Path) -> PathBuf,
     /// The object being built, with its size and path.
     pub object: &'a Object,
+    /// The id that a saved process or thread has now, once it is there ([`super::When::Births`]); any other id stays as it is.
+    pub id: &'a dyn Fn(i32) -> i32,
     /// What the job does with each object, by position.
     pub uses: &'a [Uses],
     /// Things the user should know although the restart goes on; one sentence each.

@@ -17,6 +17,9 @@ pub enum KindError {
     /// Something that no kind can save or rebuild.
     #[error("{what} cannot be checkpointed")]
     Unsupported { what: String, remedy: String },
+    /// Something that was saved and cannot be made again here.
+    #[error("{what} cannot be restored")]
+    Unrestorable { what: String, remedy: String },
     /// A record of a kind that this release does not have.
     #[error("the context file holds a record of the unknown kind {kind}")]
     UnknownKind { kind: String },
@@ -61,7 +64,10 @@ impl KindError {
 impl Classified for KindError {
     fn class(&self) -> Class {
         match self {
-            KindError::Unsupported { .. } | KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Class::Perm,
+            KindError::Unsupported { .. }
+            | KindError::Unrestorable { .. }
+            | KindError::UnknownKind { .. }
+            | KindError::Inconsistent { .. } => Class::Perm,
             KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
             KindError::Changed { .. } => Class::Env,
@@ -75,7 +81,7 @@ impl Classified for KindError {
 
     fn errno(&self) -> Option<i32> {
         match self {
-            KindError::Unsupported { .. } => Some(libc::EOPNOTSUPP),
+            KindError::Unsupported { .. } | KindError::Unrestorable { .. } => Some(libc::EOPNOTSUPP),
             KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Some(libc::EINVAL),
             KindError::Host { source, .. } => Some(*source as i32),
             KindError::Changed { .. } => Some(libc::ESTALE),
@@ -94,6 +100,7 @@ impl Classified for KindError {
             KindError::Tracee(error) => error.subject(),
             KindError::Record(error) => error.subject(),
             KindError::Unsupported { .. }
+            | KindError::Unrestorable { .. }
             | KindError::UnknownKind { .. }
             | KindError::Inconsistent { .. }
             | KindError::Host { path: None, .. }
@@ -104,9 +111,10 @@ impl Classified for KindError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            KindError::Unsupported { remedy, .. } | KindError::Taken { remedy, .. } | KindError::Denied { remedy, .. } => {
-                Some(remedy.clone())
-            }
+            KindError::Unsupported { remedy, .. }
+            | KindError::Unrestorable { remedy, .. }
+            | KindError::Taken { remedy, .. }
+            | KindError::Denied { remedy, .. } => Some(remedy.clone()),
             KindError::UnknownKind { .. } => Some(OTHER_RELEASE.into()),
             KindError::Host { path: Some(_), source: Errno::ENOENT, .. } => {
                 Some("put the file back, or say where it is now with --relocate OLD=NEW".into())

@@ -43,6 +43,8 @@ pub enum Opened {
     New(OwnedFd),
     /// As descriptor N of the restarter, for each number N at which a process holds it; else by this rule.
     Inherited(Fallback),
+    /// Not yet: its object needs the processes of the job.
+    Later,
 }
 
 /// What [`FileKind::commit`] has done, as far as it can be undone.

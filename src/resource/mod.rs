@@ -12,10 +12,11 @@ pub mod file;
 mod kind;
 pub mod memory;
 mod object;
+pub mod process;
 pub mod task;
 mod uses;
 
-pub use context::{Bind, Build, Capture, Content, Piece, Plan, Probe, TaskProbe};
+pub use context::{Bind, Build, Capture, Content, Facts, Piece, Plan, Probe, TaskProbe};
 pub use error::KindError;
 pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Question, Room, When};
@@ -25,6 +26,7 @@ use crate::image::Record;
 
 /// Every kind of object that descriptors reach. The first claim wins: specific before general.
 pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
+    &file::proc_file::ProcFile,
     &file::path_only::PathOnly,
     &file::memfd::Memfd,
     &file::regular::Regular,
@@ -37,6 +39,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::timerfd::Timerfd,
     &file::signalfd::Signalfd,
     &file::epoll::Epoll,
+    &file::pidfd::Pidfd,
     &file::stand_in::StandIn,
     &memory::shared_memory::SharedMemory,
 ];

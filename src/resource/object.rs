@@ -16,6 +16,8 @@ pub enum When {
     Restarter,
     /// In the memory of the first stub: every process inherits it, at an address that the job does not use, and maps its pieces from there.
     FirstStub(Room),
+    /// In the restarter, once every process and thread of the job is there: its descriptions are handed to the processes that hold them.
+    Births,
 }
 
 /// Room in the address space of every process while it is raised, where an object waits to be mapped.

@@ -30,7 +30,7 @@ pub fn bind(
     job: &mut Job,
     notes: &mut Notes,
 ) -> Result<(), Failure> {
-    let ids = new_ids(snapshot, job);
+    let ids = job.ids(snapshot);
     let mut binder = Binder { snapshot, graph, plan, objects, ids, owned: HashSet::new(), notes };
     for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
         let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
@@ -41,16 +41,6 @@ pub fn bind(
         binder.finish(index, job).at(Stage::Bind).map_err(about)?;
     }
     Ok(())
-}
-
-/// The ids that saved processes and threads have now.
-fn new_ids(snapshot: &Snapshot, job: &Job) -> HashMap<i32, i32> {
-    let mut ids = HashMap::new();
-    for (saved, raised) in snapshot.processes.iter().zip(&job.processes) {
-        ids.insert(saved.pid, raised.pid);
-        ids.extend(saved.threads.iter().zip(&raised.threads).map(|(thread, stopped)| (thread.tid, stopped.tid)));
-    }
-    ids
 }
 
 struct Binder<'a> {
@@ -81,7 +71,7 @@ impl Binder<'_> {
         let exe = if first_with_memory(self.snapshot, index) { self.memory(index, &special, &mut batch) } else { None };
         forget_children(&mut batch);
         if self.first_with_table(index) {
-            self.table(index, &mut batch)?;
+            self.table(index, job, &mut batch)?;
         }
         let mut all: Vec<(Step, &Record)> = records_of(&saved.records)?;
         if !saved.threads[0].dead {
@@ -129,11 +119,13 @@ impl Binder<'_> {
     }
 
     /// Descriptors go to their numbers; all others are closed.
-    fn table(&mut self, index: usize, batch: &mut Batch) -> Result<(), KindError> {
+    fn table(&mut self, index: usize, job: &mut Job, batch: &mut Batch) -> Result<(), KindError> {
         let table = self.snapshot.processes[index].table.expect("a live process has a table");
+        let descriptors = &self.snapshot.tables[table as usize].descriptors;
+        let delivered = self.objects.deliver(descriptors, &mut job.processes[index].threads[0], &job.scratch)?;
         let mut places = Vec::new();
-        for descriptor in &self.snapshot.tables[table as usize].descriptors {
-            let source = self.objects.source(descriptor).map_err(|error| KindError::Unsupported {
+        for descriptor in descriptors {
+            let source = self.objects.source(descriptor, &delivered).map_err(|error| KindError::Unsupported {
                 what: error.to_string(),
                 remedy: "give cr_restart standard input and output".into(),
             })?;

@@ -2,20 +2,22 @@
 //!
 //! Relies on the kinds. The first stub inherits all of these descriptors when it is forked, so that no descriptor is ever passed.
 
-use std::collections::{HashMap, HashSet};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 
 use super::PlanError;
+use super::deliver::Channel;
 use super::graph::Graph;
 use super::plan::Plan;
 use crate::engine::note::Notes;
 use crate::error::{At, Classified, Failure, Stage, Subject};
-use crate::image::{Description, Descriptor, Object, ObjectId, Snapshot};
+use crate::image::{Description, DescriptionId, Descriptor, Object, ObjectId, Snapshot};
 use crate::resource::file::replace::Replaced;
 use crate::resource::file::{self, lock};
-use crate::resource::{Build, Built, Fallback, KindError, LiveObject, Opened};
+use crate::resource::{Build, Built, Fallback, KindError, LiveObject, Opened, When};
 use crate::sys::{descriptor, process};
+use crate::tracee::{Scratch, Stopped};
 
 /// Everything the stubs will inherit. Dropping it removes the files that were made by name, until the job needs them.
 pub struct Objects {
@@ -23,6 +25,9 @@ pub struct Objects {
     pub built: Vec<Built>,
     /// Open file descriptions, by position.
     pub opened: Vec<Opened>,
+    /// Descriptions that were opened after the stubs were forked, and the way by which processes get them.
+    late: HashMap<DescriptionId, OwnedFd>,
+    channel: Option<Channel>,
     /// Files for mappings and programs, by object and whether they are open for writing.
     pub mapped: HashMap<(ObjectId, bool), OwnedFd>,
     /// Descriptors that we were started with and that pass on.
@@ -37,17 +42,26 @@ pub struct Objects {
 pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes) -> Result<Objects, Failure> {
     let own = inherited_descriptors();
     check_descriptors(snapshot).at(Stage::Plan)?;
-    let mut objects = Objects { built: Vec::new(), opened: Vec::new(), mapped: HashMap::new(), own, terminal: None, is_kept: false };
+    let mut objects = Objects::new(own);
     for (id, object, live) in graph.objects(snapshot) {
-        let made = with_context((snapshot, plan, object), notes, |cx| live.build((id, object), cx));
+        let build = |cx: &mut Build<'_>| if live.when() == When::Births { Ok(Built::default()) } else { live.build((id, object), cx) };
+        let made = with_context((snapshot, plan, object), &|id| id, notes, build);
         objects.built.push(made.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?);
     }
     for description in &snapshot.descriptions {
+        if graph.live(description.object).when() == When::Births {
+            objects.opened.push(Opened::Later);
+            continue;
+        }
         let about = Subject::path(&snapshot.objects[description.object as usize].path);
-        let opened = objects.open(snapshot, graph, plan, description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+        let opened =
+            objects.open((snapshot, graph, plan), &|id| id, description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
         objects.opened.push(opened);
     }
     objects.open_mapped(snapshot, graph, plan, notes)?;
+    if objects.opened.iter().any(|opened| matches!(opened, Opened::Later)) {
+        objects.channel = Some(Channel::new().at(Stage::Build)?);
+    }
     let fallen_back = |opened: &Opened| matches!(opened, Opened::Inherited(Fallback::Terminal));
     if objects.opened.iter().any(fallen_back) {
         objects.terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
@@ -58,20 +72,49 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
 /// Calls a kind with what it has at this time, and takes its warnings.
 fn with_context<T>(
     (snapshot, plan, object): (&Snapshot, &Plan, &Object),
+    id: &dyn Fn(i32) -> i32,
     notes: &mut Notes,
     act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
 ) -> Result<T, KindError> {
     let path = |saved: &Path| plan.path(saved);
-    let mut cx = Build { snapshot, path: &path, object, uses: &plan.uses, warnings: Vec::new() };
+    let mut cx = Build { snapshot, path: &path, object, id, uses: &plan.uses, warnings: Vec::new() };
     let result = act(&mut cx);
     notes.lose_all(&Subject::path(&object.path), cx.warnings);
     result
 }
 
+/// Makes the objects that need the processes of the job, and opens their descriptions. `ids`: those that saved processes have now.
+pub fn after_births(
+    snapshot: &Snapshot,
+    graph: &Graph,
+    plan: &Plan,
+    objects: &mut Objects,
+    ids: &HashMap<i32, i32>,
+    notes: &mut Notes,
+) -> Result<(), Failure> {
+    let now = |id: i32| ids.get(&id).copied().unwrap_or(id);
+    for (id, object, live) in graph.objects(snapshot).filter(|(_, _, live)| live.when() == When::Births) {
+        let about = |failure: Failure| failure.about(Subject::path(&object.path));
+        let made = with_context((snapshot, plan, object), &now, notes, |cx| live.build((id, object), cx));
+        objects.built[id as usize] = made.at(Stage::Build).map_err(about)?;
+        for (number, description) in (0..).zip(&snapshot.descriptions).filter(|(_, description)| description.object == id) {
+            let opened = objects.open((snapshot, graph, plan), &now, description, notes).at(Stage::Build).map_err(about)?;
+            if let Opened::New(fd) = opened {
+                objects.late.insert(number, fd);
+            }
+        }
+        let built = &objects.built[id as usize];
+        let settled = with_context((snapshot, plan, object), &now, notes, |cx| live.settle((id, object), built, cx));
+        settled.at(Stage::Build).map_err(about)?;
+    }
+    Ok(())
+}
+
 /// Last touches on objects once their contents are in place: seals, for example.
 pub fn settle(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
-    for ((id, object, live), built) in graph.objects(snapshot).zip(&objects.built) {
-        let settled = with_context((snapshot, plan, object), notes, |cx| live.settle((id, object), built, cx));
+    let early = graph.objects(snapshot).zip(&objects.built).filter(|((_, _, live), _)| live.when() != When::Births);
+    for ((id, object, live), built) in early {
+        let settled = with_context((snapshot, plan, object), &|id| id, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     Ok(())
@@ -104,7 +147,7 @@ pub fn commit(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects
     // What can be undone comes first.
     all.sort_by_key(|(_, built)| built.descriptors.is_empty());
     for ((id, object, live), built) in all {
-        let committed = with_context((snapshot, plan, object), notes, |cx| live.commit((id, object), built, cx));
+        let committed = with_context((snapshot, plan, object), &|id| id, notes, |cx| live.commit((id, object), built, cx));
         match committed.at(Stage::Release) {
             Ok(committed) => commits.0.extend(committed.replaced),
             Err(failure) => {
@@ -117,18 +160,31 @@ pub fn commit(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects
 }
 
 impl Objects {
+    /// Nothing yet. `own`: the descriptors that we were started with.
+    fn new(own: HashSet<RawFd>) -> Objects {
+        Objects {
+            built: Vec::new(),
+            opened: Vec::new(),
+            late: HashMap::new(),
+            channel: None,
+            mapped: HashMap::new(),
+            own,
+            terminal: None,
+            is_kept: false,
+        }
+    }
+
     fn open(
         &self,
-        snapshot: &Snapshot,
-        graph: &Graph,
-        plan: &Plan,
+        (snapshot, graph, plan): (&Snapshot, &Graph, &Plan),
+        id: &dyn Fn(i32) -> i32,
         description: &Description,
         notes: &mut Notes,
     ) -> Result<Opened, KindError> {
         let object = &snapshot.objects[description.object as usize];
         let live: &dyn LiveObject = graph.live(description.object);
         let built = &self.built[description.object as usize];
-        let opened = with_context((snapshot, plan, object), notes, |cx| live.open(built, description, cx))?;
+        let opened = with_context((snapshot, plan, object), id, notes, |cx| live.open(built, description, cx))?;
         if let Opened::New(fd) = &opened {
             file::open::dress(fd.as_fd(), description, live.seeks())?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
@@ -148,8 +204,10 @@ impl Objects {
                 let flags = if write { libc::O_RDWR } else { libc::O_RDONLY };
                 let description = Description { object, flags, ..Description::default() };
                 let about = Subject::path(&snapshot.objects[object as usize].path);
-                let opened =
-                    self.open(snapshot, graph, plan, &description, notes).at(Stage::Build).map_err(|failure| failure.about(about))?;
+                let opened = self
+                    .open((snapshot, graph, plan), &|id| id, &description, notes)
+                    .at(Stage::Build)
+                    .map_err(|failure| failure.about(about))?;
                 if let Opened::New(fd) = opened {
                     self.mapped.insert((object, write), fd);
                 }
@@ -181,18 +239,35 @@ impl Objects {
     }
 
     /// The descriptor number in the restarter, and so in every stub, that stands for a descriptor of the job. `None`: it stays closed.
-    pub fn source(&self, descriptor: &Descriptor) -> Result<Option<RawFd>, PlanError> {
+    /// `delivered`: what the process has got by [`Objects::deliver`].
+    pub fn source(&self, descriptor: &Descriptor, delivered: &HashMap<DescriptionId, RawFd>) -> Result<Option<RawFd>, PlanError> {
         let fd = descriptor.fd;
         let standard = |number: RawFd, name: &'static str| {
             if self.own.contains(&number) { Ok(Some(number)) } else { Err(PlanError::NoStandard { fd, name }) }
         };
         match &self.opened[descriptor.description as usize] {
             Opened::New(opened) => Ok(Some(opened.as_raw_fd())),
+            Opened::Later => Ok(delivered.get(&descriptor.description).copied()),
             Opened::Inherited(_) if self.own.contains(&fd) => Ok(Some(fd)),
             Opened::Inherited(Fallback::Terminal) => Ok(self.terminal.as_ref().map(AsRawFd::as_raw_fd)),
             Opened::Inherited(Fallback::Stdin) => standard(0, "standard input"),
             Opened::Inherited(Fallback::Stdout) => standard(1, "standard output"),
         }
+    }
+
+    /// Hands a process those of its descriptions that were opened after it was born; their numbers there.
+    pub fn deliver(
+        &self,
+        descriptors: &[Descriptor],
+        stopped: &mut Stopped,
+        scratch: &Scratch,
+    ) -> Result<HashMap<DescriptionId, RawFd>, KindError> {
+        let wanted: BTreeSet<DescriptionId> =
+            descriptors.iter().map(|descriptor| descriptor.description).filter(|id| self.late.contains_key(id)).collect();
+        let Some(channel) = self.channel.as_ref().filter(|_| !wanted.is_empty()) else { return Ok(HashMap::new()) };
+        let files: Vec<BorrowedFd<'_>> = wanted.iter().map(|id| self.late[id].as_fd()).collect();
+        let numbers = channel.deliver(&files, stopped, scratch)?;
+        Ok(wanted.into_iter().zip(numbers).collect())
     }
 
     /// The file for an area, by descriptor number.
@@ -243,7 +318,8 @@ mod test {
         for is_kept in [false, true] {
             std::fs::write(&path, "").unwrap();
             let built = vec![Built { made: vec![path.clone()], ..Built::default() }];
-            let objects = Objects { built, opened: vec![], mapped: HashMap::new(), own: HashSet::new(), terminal: None, is_kept: false };
+            let mut objects = Objects::new(HashSet::new());
+            objects.built = built;
             if is_kept {
                 objects.keep()
             } else {

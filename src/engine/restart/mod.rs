@@ -5,6 +5,7 @@
 
 mod bind;
 mod build;
+mod deliver;
 mod error;
 mod fill;
 mod graph;
@@ -137,6 +138,7 @@ fn run(
     let page_bytes = fill.finish()?;
 
     observer.stage(Stage::Bind);
+    build::after_births(snapshot, graph, &plan, &mut built, &job.ids(snapshot), notes)?;
     bind::bind((snapshot, graph), &plan, &built, &mut job, notes)?;
 
     observer.stage(Stage::Release);

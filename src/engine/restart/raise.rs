@@ -3,6 +3,8 @@
 //! Relies on stubs dying with us: any failure here leaves nothing behind. A process is mapped and filled before its children are made,
 //! so that they inherit its pages copy-on-write, as the job's own fork once did.
 
+use std::collections::HashMap;
+
 use super::PlanError;
 use super::build::{Objects, settle};
 use super::fill::Fill;
@@ -50,6 +52,16 @@ impl Job {
     /// The id that a process has now.
     pub fn pid_of(&self, index: usize) -> i32 {
         self.processes[index].pid
+    }
+
+    /// The ids that saved processes and threads have now.
+    pub fn ids(&self, snapshot: &Snapshot) -> HashMap<i32, i32> {
+        let mut ids = HashMap::new();
+        for (saved, raised) in snapshot.processes.iter().zip(&self.processes) {
+            ids.insert(saved.pid, raised.pid);
+            ids.extend(saved.threads.iter().zip(&raised.threads).map(|(thread, stopped)| (thread.tid, stopped.tid)));
+        }
+        ids
     }
 
     /// Number of threads.

@@ -105,7 +105,7 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
     let (tables, mut found) = descriptor::tables(&seen, &sharing)?;
     let layouts = memory::look(&seen, &sharing, &mut found)?;
     let queued = reach::discover(&seen, &mut found, object::claim)?;
-    let objects = object::describe(&seen, &found, &queued, &mut findings)?;
+    let objects = object::describe((&seen, &frozen.processes), &found, &queued, &mut findings)?;
     descriptor::describe(&seen, (tables, &found), &objects, &mut findings)?;
     memory::describe(&seen, &sharing, layouts, &objects, &mut findings)?;
     let Findings { mut snapshot, mut contents, .. } = findings;

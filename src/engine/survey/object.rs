@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::reach::{Found, Queued};
 use super::{Contents, Findings, Seen, Source};
 use crate::engine::obstacle::Obstacles;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{DescriptionId, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Space};
-use crate::resource::{AnyFileKind, Capture, Content, FILE_KINDS, Identity, KindError, Probe, Question, file};
+use crate::resource::{AnyFileKind, Capture, Content, FILE_KINDS, Facts, Identity, KindError, Probe, Question, file};
+use crate::tracee::freeze::FrozenProcess;
 
 /// What has come of everything that was found, by position.
 pub struct Objects {
@@ -35,9 +37,15 @@ enum Decision {
 }
 
 /// Captures every object.
-pub fn describe(seen: &[Seen], found: &[Found], queued: &Queued, findings: &mut Findings<'_, '_>) -> Result<Objects, Failure> {
+pub fn describe(
+    (seen, frozen): (&[Seen], &[FrozenProcess]),
+    found: &[Found],
+    queued: &Queued,
+    findings: &mut Findings<'_, '_>,
+) -> Result<Objects, Failure> {
     let probes: Vec<Probe<'_>> = found.iter().map(|one| one.probe(seen)).collect();
     let groups = group(&probes);
+    let facts = Rc::new(facts(seen, frozen));
     let mut obstacles = Obstacles::default();
     let mut decided = Vec::with_capacity(groups.len());
     for group in groups {
@@ -59,7 +67,7 @@ pub fn describe(seen: &[Seen], found: &[Found], queued: &Queued, findings: &mut 
                 let numbers_in = |index: &usize| queued.get(index).into_iter().flatten().map(|inner| objects.numbers[*inner]).collect();
                 let queues = members.iter().map(numbers_in).collect();
                 let members: Vec<&Probe<'_>> = members.iter().map(|index| &probes[*index]).collect();
-                capture(kind, &members, Capture { choice, queues, ..Capture::default() }, findings)
+                capture(kind, &members, Capture { facts: facts.clone(), choice, queues, ..Capture::default() }, findings)
             }
         };
         let id = obstacles.note(captured);
@@ -71,6 +79,12 @@ pub fn describe(seen: &[Seen], found: &[Found], queued: &Queued, findings: &mut 
         assert!(is_consumed, "nobody has captured {}", one.link.display());
     }
     Ok(objects)
+}
+
+/// What holds for the whole job.
+fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
+    let of_one = |one: &Seen| std::iter::once(one.pid).chain(frozen[one.position].threads.iter().map(|thread| thread.tid));
+    Facts { ids: seen.iter().flat_map(of_one).collect() }
 }
 
 /// Puts together what reaches one object.
@@ -140,12 +154,7 @@ fn stand_in(probe: &Probe<'_>, path: PathBuf, findings: &mut Findings<'_, '_>) -
 }
 
 /// Captures one object and adds it to the snapshot.
-fn capture(
-    kind: &dyn AnyFileKind,
-    probes: &[&Probe<'_>],
-    mut cx: Capture,
-    findings: &mut Findings<'_, '_>,
-) -> Result<ObjectId, Failure> {
+fn capture(kind: &dyn AnyFileKind, probes: &[&Probe<'_>], mut cx: Capture, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
     let subject = subject(probes[0]);
     let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
     findings.notes.lose_all(&subject, cx.warnings);

@@ -40,6 +40,11 @@ pub fn open_path(path: &Path, flags: i32, warnings: &mut Vec<String>) -> Result<
     }
 }
 
+/// Opens a file of a process that is ours, with our rights: while it is restored it does not have those of the job.
+pub fn open_own(path: &Path, flags: i32) -> Result<OwnedFd, KindError> {
+    raw_open(path, lasting(flags)).map_err(|errno| KindError::path("open", path, errno))
+}
+
 /// A description of its own for what `fd` reaches, by way of `/proc/self/fd`.
 pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     let path = PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()));

@@ -80,6 +80,7 @@ impl<'k, K: FileKind> Round<'k, K> {
             snapshot: &self.snapshot,
             path: &|path| path.to_owned(),
             object: &object,
+            id: &|id| id,
             uses: &uses(&self.snapshot),
             warnings: vec![],
         };

@@ -1,6 +1,6 @@
 //! The working directory and the root directory of a process.
 //!
-//! Kept: both, as paths, so that `--relocate` applies to them; also a working directory that has been removed: one is made and removed again.
+//! Kept: both, as paths, in `/proc` with the ids that processes of the job have by then; so that `--relocate` applies to them; also a working directory that has been removed: one is made and removed again.
 //! Lost: that a directory was renamed between checkpoint and restart: the path counts; the mode of a removed one.
 //! Refused: a root directory that has been removed; a directory that our mount namespace does not reach.
 //!
@@ -14,7 +14,8 @@ use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use super::known;
-use crate::image::Tag;
+use crate::image::{Snapshot, Tag};
+use crate::resource::process::{ProcPath, is_member};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
 use crate::sys::Errno;
 use crate::tracee::Batch;
@@ -62,7 +63,7 @@ impl TaskKind for Cwd {
             let parent = nearest(&cwd);
             let may_make = access(parent, AccessFlags::W_OK | AccessFlags::X_OK);
             may_make.map_err(|errno| KindError::path("make a working directory that is then removed in", parent, errno))?;
-        } else {
+        } else if of_the_job(&state.cwd, cx.snapshot).is_none() {
             check(&cwd, "enter the working directory")?;
         }
         check(&(cx.path)(as_path(&state.root)), "enter the root directory")
@@ -94,7 +95,15 @@ fn as_path(bytes: &[u8]) -> &Path {
 }
 
 fn now(saved: &[u8], cx: &Bind<'_>) -> PathBuf {
-    (cx.path)(as_path(saved))
+    match of_the_job(saved, cx.snapshot) {
+        Some(path) => path.now(cx.id),
+        None => (cx.path)(as_path(saved)),
+    }
+}
+
+/// A directory below `/proc/PID` of a process of the job, which is not there before the job is.
+fn of_the_job(saved: &[u8], snapshot: &Snapshot) -> Option<ProcPath> {
+    ProcPath::of(as_path(saved)).filter(|path| is_member(snapshot, path.pid))
 }
 
 fn check(path: &Path, attempt: &str) -> Result<(), KindError> {
