@@ -66,8 +66,13 @@ local function settle(problem, ...)
   return ...
 end
 
-local function wrapped(call)
+local cr
+
+local function wrapped(call, name)
   return function(...)
+    if name and cr ~= nil and (...) == cr then
+      raise("write cr." .. name .. "(…) with a dot, not cr:" .. name .. "(…)")
+    end
     return settle(call(...))
   end
 end
@@ -138,7 +143,6 @@ end
 
 -- Modules by key: their value, or `loading` while their chunk runs.
 local modules, loading = {}, {}
-local cr
 local environment
 
 local function require(directory, name)
@@ -177,8 +181,41 @@ end
 local inner = { args = sealed("cr.args", native.args), state = native.state, version = native.version }
 inner.dry_run, inner.pure = native.dry_run, native.pure
 inner.STOP = sealed("cr.STOP", {}, "")
-for _, name in pairs { "on", "annotate", "stat", "readlink", "exists", "read_file", "write_file", "env", "hostname", "now", "exec", "glob" } do
-  inner[name] = wrapped(native[name])
+for name in ("on annotate stat lstat readlink exists list_dir read_file write_file append_file mkdir rename env hostname now date exec glob"):gmatch("%S+") do
+  inner[name] = wrapped(native[name], name)
+end
+
+-- A value as a line of Lua, keys in order; for messages.
+local function inspect(value, depth)
+  if type(value) == "string" then
+    return ("%q"):format(value):gsub("\\\n", "\\n")
+  elseif type(value) ~= "table" then
+    return tostring(value)
+  elseif depth > 8 then
+    return "{…}"
+  end
+  local inside = contents[value] or value
+  local parts, keys, length = {}, {}, rawlen(inside)
+  for index = 1, length do
+    parts[index] = (inspect(rawget(inside, index), depth + 1))
+  end
+  for key in next, inside do
+    if math.type(key) ~= "integer" or key < 1 or key > length then
+      keys[#keys + 1] = key
+    end
+  end
+  table.sort(keys, function(a, b)
+    return tostring(a) < tostring(b)
+  end)
+  for _, key in pairs(keys) do
+    local name = type(key) == "string" and key:match("^[%a_][%w_]*$") or "[" .. inspect(key, depth + 1) .. "]"
+    parts[#parts + 1] = name .. " = " .. inspect(rawget(inside, key), depth + 1)
+  end
+  return #parts == 0 and "{}" or "{ " .. concat(parts, ", ") .. " }"
+end
+
+function inner.inspect(value)
+  return (inspect(value, 0))
 end
 inner.json = { encode = wrapped(native.encode), decode = wrapped(native.decode) }
 inner.json = sealed("cr.json", inner.json, names_of(inner.json))
@@ -193,16 +230,37 @@ local refusal = {
   end,
 }
 
-function inner.fail(class, message)
-  error(setmetatable(settle(native.fail(class, message)), refusal), 0)
+function inner.fail(class, ...)
+  if class == cr then
+    raise("write cr.fail(…) with a dot, not cr:fail(…)")
+  end
+  error(setmetatable(settle(native.fail(class, ...)), refusal), 0)
 end
 
 cr = sealed("cr", inner, names_of(inner))
+
+-- What to use instead of what other hosts of Lua have.
+local instead = {
+  os = "cr.now, cr.date, cr.env, cr.rename and cr.exec",
+  io = "cr.read_file, cr.write_file, cr.append_file, cr.list_dir and cr.exec",
+  package = "require, which finds modules beside the script",
+  debug = "cr.inspect, and -v for where an error came from",
+  load = "require", loadstring = "require", loadfile = "require", dofile = "require",
+}
+
+local function hinted(problem)
+  local name = problem:match("^.*attempt to %a+ a nil value %(global '(%a+)'%)$")
+  return name and instead[name] and problem .. ": there is no " .. name .. " here; use " .. instead[name] or problem
+end
 
 -- An error as the program reports it: a text with its place, or what cr.fail raised.
 local function describe(problem)
   if native.is_refusal(problem) then
     return problem
+  end
+  native.trace()
+  if type(problem) == "string" then
+    problem = hinted(problem)
   end
   local is_text = type(problem) == "string"
   if is_text and native.has_place(problem) then

@@ -66,7 +66,13 @@ function cr.on(event, filter, handler) end
 --- dispositions, `pre-restart` and `pre-resume`; elsewhere nothing can be refused any more, and it is an error of the script.
 ---@param class cr.Class Who can fix it; the exit category of the program.
 ---@param message string What the user reads.
-function cr.fail(class, message) end
+---@param options? cr.FailOptions What else the program does with it.
+function cr.fail(class, message, options) end
+
+--- What else a refusal says.
+---@class cr.FailOptions
+---@field remedy? string What the user can do about it; shown behind the class.
+---@field exit? integer Exit status of the program, from 1 to 255; 125 (ECANCELED) for every class if it is not given.
 
 --- What is known of a path.
 ---@class cr.Stat
@@ -84,6 +90,18 @@ function cr.fail(class, message) end
 ---@return cr.Stat? stat nil if it cannot be told.
 ---@return string? message Why not.
 function cr.stat(path) end
+
+--- What is known of a path itself; a link is not followed.
+---@param path string Absolute, or relative to the directory of the program.
+---@return cr.Stat? stat nil if it cannot be told.
+---@return string? message Why not.
+function cr.lstat(path) end
+
+--- What is in a directory.
+---@param path string The directory.
+---@return string[]? names Sorted, without `.` and `..`, at most 100,000; nil if it cannot be listed.
+---@return string? message Why not.
+function cr.list_dir(path) end
 
 --- Where a symbolic link leads.
 ---@param path string The link.
@@ -110,6 +128,26 @@ function cr.read_file(path, limit) end
 ---@return string? message Why not.
 function cr.write_file(path, text) end
 
+--- Adds to the end of a file, in one step; it is made if it is missing. An effect: refused under `--hook-pure` and in dry runs.
+---@param path string The path.
+---@param text string What to add.
+---@return boolean? written nil if it could not be written.
+---@return string? message Why not.
+function cr.append_file(path, text) end
+
+--- Makes a directory, and those above it that are missing; one that is there is left as it is. An effect: refused under `--hook-pure` and in dry runs.
+---@param path string The path.
+---@return boolean? made nil if it could not be made.
+---@return string? message Why not.
+function cr.mkdir(path) end
+
+--- Renames a file or a directory, on one file system; a file that has the new name is replaced. An effect: refused under `--hook-pure` and in dry runs.
+---@param old string The path.
+---@param new string The new path.
+---@return boolean? renamed nil if it could not be renamed.
+---@return string? message Why not.
+function cr.rename(old, new) end
+
 --- An environment variable of the program.
 ---@param name string Its name.
 ---@return string? value nil if it is not set.
@@ -122,6 +160,17 @@ function cr.hostname() end
 --- The time.
 ---@return number seconds Since 1970, with fractions.
 function cr.now() end
+
+--- A moment as text, in UTC.
+---@param format? string With `%Y %m %d %H %M %S %F %T %j %u %s %%` as in strftime(3); `%Y-%m-%dT%H:%M:%SZ` if not given.
+---@param seconds? number Since 1970; now if not given.
+---@return string text
+function cr.date(format, seconds) end
+
+--- Any value as one line of Lua, for messages: keys in order, tables within tables up to 8 levels.
+---@param value any
+---@return string text
+function cr.inspect(value) end
 
 --- A command: its words as list items, and how to run it.
 ---@class cr.Command
@@ -136,6 +185,7 @@ function cr.now() end
 ---@field status? integer Exit status; nil when a signal ended it.
 ---@field signal? integer The signal that ended it; nil when it exited.
 ---@field stdout? string What it wrote to its standard output, at most 1 MiB.
+---@field output? string `stdout` without line breaks at its end, as `$(…)` of a shell.
 ---@field stderr? string What it wrote to its standard error, at most 1 MiB.
 ---@field pid? integer Its process id, with `background = true`; all else is nil then.
 

@@ -2,7 +2,7 @@
 --- The library for tests of hook scripts, in files NAME_test.lua that `cr_hooks test` runs.
 ---
 --- A script under test runs in a Lua state of its own, with the limits it has in a real run, and what it answers is checked the same way. No process is
---- touched: `cr.exec` and `cr.write_file` are errors until the test puts something in their place.
+--- touched: `cr.exec`, `cr.write_file` and other effects are errors until the test puts something in their place.
 
 ---@class cr.test
 ---@field json cr.Json As `cr.json`, for reading what a script wrote.
@@ -30,8 +30,8 @@ function test.expect(value) end
 ---@return cr.test.Hook hook
 function test.load(path, args, options) end
 
---- Puts something in the place of a function of `cr`, for all scripts of this test: `exec`, `write_file`, `read_file`, `stat`, `exists`, `readlink`, `env`,
---- `hostname` or `now`.
+--- Puts something in the place of a function of `cr`, for all scripts of this test: `exec`, `write_file`, `append_file`, `mkdir`, `rename`, `read_file`, `stat`, `lstat`,
+--- `list_dir`, `exists`, `readlink`, `env`, `hostname` or `now`.
 ---@param name string Which one.
 ---@param instead any A function that is called with the same arguments, or the value to return.
 ---@return any[] calls The first argument of each call so far.
@@ -58,7 +58,7 @@ local Hook = {}
 --- Lets an event happen. Fields that are not given are 0, false, empty or nil; unknown ones are errors. An error of the script is an error of the test.
 ---@param event cr.EventName Which event.
 ---@param data? table Fields of its argument.
----@return any verdict A word, a table or a number, as a handler returns them; `{ fail = class, message = message }` after `cr.fail`; nil for no opinion.
+---@return any verdict A word, a table or a number, as a handler returns them; `{ fail = class, message = message, remedy = …, exit = … }` after `cr.fail`; nil for no opinion.
 function Hook:fire(event, data) end
 
 --- What is expected of a value. Each function raises an error if it is not so.

@@ -130,6 +130,13 @@ impl PolicyError {
         }
     }
 
+    /// A request that somebody's answer refuses.
+    pub fn of(refusal: verdict::Refusal, by: &str) -> PolicyError {
+        let code = refusal.exit.map_or(libc::ECANCELED, i32::from);
+        let message = format!("{} ({by})", refusal.message);
+        PolicyError { class: refusal.class, code, message, log: Vec::new(), remedy: refusal.remedy }
+    }
+
     /// A request that a policy refuses.
     pub fn refusal(class: Class, message: impl Into<String>) -> PolicyError {
         PolicyError { class, message: message.into(), code: libc::ECANCELED, log: Vec::new(), remedy: None }

@@ -82,7 +82,7 @@ impl Stack {
         })?;
         self.told(event, answer.as_ref());
         match answer {
-            Some(Opinion { verdict: Verdict::Fail(class, message), by }) => Err(PolicyError::refusal(class, format!("{message} ({by})"))),
+            Some(Opinion { verdict: Verdict::Fail(refusal), by }) => Err(PolicyError::of(refusal, &by)),
             answer => Ok(answer),
         }
     }
@@ -100,7 +100,7 @@ impl Stack {
                     self.decided("restart", &Opinion { verdict: Verdict::Restart(fresh.clone()), by });
                     joined.relocate.extend(fresh.relocate);
                 }
-                Verdict::Fail(class, message) => return Err(PolicyError::refusal(class, format!("{message} ({by})"))),
+                Verdict::Fail(refusal) => return Err(PolicyError::of(refusal, &by)),
                 _ => {}
             }
         }
@@ -247,7 +247,7 @@ mod test {
     use crate::error::Class;
     use crate::policy::event::ExitEvent;
     use crate::policy::relocate::Relocation;
-    use crate::policy::verdict::Ids;
+    use crate::policy::verdict::{Ids, Refusal};
 
     /// Answers one event, always the same.
     struct Fixed(Name, Result<Option<Verdict>, PolicyError>, &'static str);
@@ -349,9 +349,21 @@ mod test {
 
     #[test]
     fn a_refusal_is_an_error_that_names_who() {
-        let mut stack = stack(&[("x.lua:3", Some(Verdict::Fail(Class::Env, "no room".into())))], Name::JobExit);
+        let mut stack = stack(
+            &[(
+                "x.lua:3",
+                Some(Verdict::Fail(Refusal {
+                    class: Class::Env,
+                    message: "no room".into(),
+                    remedy: Some("make room".into()),
+                    exit: Some(74),
+                })),
+            )],
+            Name::JobExit,
+        );
         let error = stack.ask(&exit()).unwrap_err();
         assert_eq!((error.class, error.to_string().as_str()), (Class::Env, "no room (x.lua:3)"));
+        assert_eq!((error.code, error.remedy.as_deref()), (74, Some("make room")));
     }
 
     #[test]

@@ -34,8 +34,21 @@ pub enum Verdict {
     Retry(Duration),
     /// Exit with this status.
     Status(u8),
-    /// Give up with this class and message.
-    Fail(Class, String),
+    /// Give up.
+    Fail(Refusal),
+}
+
+/// Why somebody gives up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who can fix it.
+    pub class: Class,
+    /// What is in the way.
+    pub message: String,
+    /// What the user can do.
+    pub remedy: Option<String>,
+    /// The exit status; that of ECANCELED (125) if it is absent.
+    pub exit: Option<u8>,
 }
 
 /// How the job goes on after its checkpoint.
@@ -71,10 +84,11 @@ pub struct RestartChoice {
 
 /// An answer that does not fit its event.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{event} cannot be answered with {given}: the answer is nil, {known}")]
+#[error("{event} cannot be answered with {given}: {why}the answer is nil, {known}")]
 pub struct Misfit {
     event: &'static str,
     given: String,
+    why: String,
     known: &'static str,
 }
 
@@ -87,7 +101,7 @@ impl Verdict {
         if value.is_null() {
             return Ok(None);
         }
-        let misfit = || Misfit { event: name.word(), given: brief(value), known: name.entry().answers };
+        let misfit = || Misfit { event: name.word(), given: brief(value), why: faults(name, value), known: name.entry().answers };
         parse(name, value).map(Some).ok_or_else(misfit)
     }
 
@@ -110,7 +124,7 @@ impl Verdict {
             Verdict::Restart(choice) => choice.words().join(", "),
             Verdict::Retry(after) => format!("retry after {} s", after.as_secs_f64()),
             Verdict::Status(status) => format!("exit {status}"),
-            Verdict::Fail(class, message) => format!("fail ({}): {message}", class.word()),
+            Verdict::Fail(refusal) => format!("fail ({}): {}", refusal.class.word(), refusal.message),
         }
     }
 }
@@ -127,6 +141,34 @@ impl RestartChoice {
     }
 }
 
+/// What is wrong with a table, each fault by itself, with a semicolon after the last.
+fn faults(name: Name, value: &Value) -> String {
+    let Value::Object(table) = value else { return String::new() };
+    let fields: &[&str] = match name {
+        Name::FileDisposition => &["action", "path"],
+        Name::ObjectDisposition => &["path"],
+        Name::PreRestart => &["relocate", "pid"],
+        Name::FailTemp | Name::FailEnv => &["status", "retry", "after"],
+        Name::CheckpointFailed | Name::OnSuccess | Name::JobExit | Name::FailArgs | Name::FailPerm => &["status"],
+        _ => return String::new(),
+    };
+    let mut faults: Vec<String> =
+        table.keys().filter(|key| !fields.contains(&key.as_str())).map(|key| format!("there is no field '{}'", brief_text(key))).collect();
+    let is_word = |word: &Value| word.as_str().is_some_and(|word| FileAction::of(word).is_some());
+    if let Some(word) = table.get("action").filter(|word| name == Name::FileDisposition && !is_word(word)) {
+        faults.push(format!("there is no action {}", brief(word)));
+    }
+    let relocated = table.get("relocate").and_then(Value::as_object).into_iter().flatten();
+    let relocated = relocated.flat_map(|(old, new)| [Value::from(old.as_str()), new.clone()]);
+    let paths = table.get("path").cloned().into_iter().chain(relocated);
+    faults.extend(paths.filter(|path| absolute(path).is_none()).map(|path| format!("the path {} is not absolute", brief(&path))));
+    if faults.is_empty() { String::new() } else { faults.join(", ") + "; " }
+}
+
+fn brief_text(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
 fn parse(name: Name, value: &Value) -> Option<Verdict> {
     let word = value.as_str();
     match name {
@@ -136,6 +178,8 @@ fn parse(name: Name, value: &Value) -> Option<Verdict> {
         Name::ObjectDisposition => object(value).map(Verdict::Object),
         Name::AreaDisposition => AreaAction::of(word?).map(Verdict::Area),
         Name::PostCheckpoint => afterwards(word?).map(Verdict::Afterwards),
+        // An empty table of Lua is an empty list.
+        Name::PreRestart if value.as_array().is_some_and(Vec::is_empty) => Some(Verdict::Restart(RestartChoice::default())),
         Name::PreRestart => restart(value.as_object()?).map(Verdict::Restart),
         Name::CheckpointFailed | Name::OnSuccess | Name::JobExit | Name::FailArgs | Name::FailPerm => status(value),
         Name::FailTemp | Name::FailEnv => status(value).or_else(|| retry(value.as_object()?)),
@@ -211,7 +255,8 @@ fn status(value: &Value) -> Option<Verdict> {
         }
         number => number,
     };
-    u8::try_from(number.as_u64()?).ok().map(Verdict::Status)
+    // A quotient is a float in Lua, also where it has no fraction.
+    (0..=u8::MAX).find(|status| number.as_f64() == Some(f64::from(*status))).map(Verdict::Status)
 }
 
 fn retry(table: &Map<String, Value>) -> Option<Verdict> {

@@ -18,6 +18,7 @@ use super::wire::{Answer, HandlerRow, LONGEST_ANSWER, Outcome, Request, send};
 use super::{Limits, Options};
 use crate::error::Class;
 use crate::policy::event::{Event, Name};
+use crate::policy::verdict::Refusal;
 use crate::policy::{LogLevel, LogLine, Opinion, Policy, PolicyError, Reply, Verdict};
 use crate::sys::interruption;
 
@@ -229,8 +230,9 @@ impl LuaPolicy {
                 let verdict = Verdict::parse(name, value).map_err(|misfit| failed(&answer.log, format!("{place}: {misfit}")))?;
                 verdict.map(|verdict| Opinion { verdict, by: place })
             }
-            Ok(Outcome::Refused { class, message, by }) => {
-                Some(Opinion { verdict: Verdict::Fail(class_of(class), message.clone()), by: by.clone() })
+            Ok(Outcome::Refused { class, message, by, remedy, exit }) => {
+                let refusal = Refusal { class: class_of(class), message: message.clone(), remedy: remedy.clone(), exit: *exit };
+                Some(Opinion { verdict: Verdict::Fail(refusal), by: by.clone() })
             }
             Ok(other) => return Err(self.garbled(other)),
             Err(message) => return Err(failed(&answer.log, message.clone())),

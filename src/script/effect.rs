@@ -12,12 +12,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use mlua::{Lua, Value};
 
+use super::date;
 use super::host::Host;
 use super::native::{Arguments, Returned, bytes, lua_value, said};
 use super::text::printable;
 
 /// Bytes that `cr.read_file` reads when no limit is given.
 const USUAL_LIMIT: u64 = 1 << 20;
+/// Names in a directory that `cr.list_dir` lists.
+const MOST_NAMES: usize = 100_000;
+/// The latest moment of `cr.date`, and the earliest with a minus: some 30,000 years.
+const LATEST: i64 = 1 << 40;
 /// The highest limit that can be given, bytes.
 const HIGHEST_LIMIT: u64 = 16 << 20;
 
@@ -33,6 +38,103 @@ pub fn stat(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
         Ok(metadata) => Ok(vec![Value::Table(described(lua, &metadata).map_err(said)?)]),
         Err(error) => refused(lua, &format!("cannot look at {}: {error}", path.display())),
     }
+}
+
+/// `cr.lstat(path)`
+pub fn lstat(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    let path = arguments.path(1)?;
+    match fs::symlink_metadata(&path) {
+        Ok(metadata) => Ok(vec![Value::Table(described(lua, &metadata).map_err(said)?)]),
+        Err(error) => refused(lua, &format!("cannot look at {}: {error}", path.display())),
+    }
+}
+
+/// `cr.list_dir(path)`
+pub fn list_dir(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    let path = arguments.path(1)?;
+    match names_in(&path) {
+        Ok(names) => {
+            let table = lua.create_table().map_err(said)?;
+            for (index, name) in names.iter().enumerate() {
+                table.raw_set(index + 1, bytes(lua, name.as_bytes())?).map_err(said)?;
+            }
+            Ok(vec![Value::Table(table)])
+        }
+        Err(why) => refused(lua, &format!("cannot list {}: {why}", path.display())),
+    }
+}
+
+fn names_in(path: &Path) -> Result<Vec<std::ffi::OsString>, String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(|error| error.to_string())? {
+        if names.len() == MOST_NAMES {
+            return Err(format!("it has more than {MOST_NAMES} entries"));
+        }
+        names.push(entry.map_err(|error| error.to_string())?.file_name());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// True, or nil and why.
+fn done(lua: &Lua, what: &str, result: io::Result<()>) -> Returned {
+    match result {
+        Ok(()) => Ok(vec![Value::Boolean(true)]),
+        Err(error) => refused(lua, &format!("cannot {what}: {error}")),
+    }
+}
+
+/// `cr.mkdir(path)`
+pub fn mkdir(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    host.no_effects("mkdir")?;
+    let path = arguments.path(1)?;
+    done(lua, &format!("make the directory {}", path.display()), fs::create_dir_all(&path))
+}
+
+/// `cr.rename(old, new)`
+pub fn rename(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    host.no_effects("rename")?;
+    let (old, new) = (arguments.path(1)?, arguments.path(2)?);
+    done(lua, &format!("rename {} to {}", old.display(), new.display()), fs::rename(&old, &new))
+}
+
+/// `cr.append_file(path, text)`
+pub fn append_file(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    host.no_effects("append_file")?;
+    let path = arguments.path(1)?;
+    let Value::String(text) = arguments.get(2) else {
+        return Err(arguments.bad(2, "what to append, a text"));
+    };
+    done(lua, &format!("append to {}", path.display()), append(&path, &text.as_bytes()))
+}
+
+/// One write(2), so that lines of several programs do not mix.
+fn append(path: &Path, text: &[u8]) -> io::Result<()> {
+    // Without O_NONBLOCK, opening a FIFO would wait for a reader.
+    let mut file = OpenOptions::new().append(true).create(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    file.write_all(text)
+}
+
+/// `cr.date(format, seconds)`
+pub fn date(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
+    let format = match arguments.get(1) {
+        Value::Nil => date::USUAL.to_owned(),
+        _ => arguments.text(1, "a format, a text")?,
+    };
+    #[allow(clippy::cast_possible_truncation, reason = "within the bounds, and fractions are not shown")]
+    let seconds = match arguments.get(2) {
+        Value::Nil => SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| format!("cr.date: {error}"))?.as_secs().cast_signed(),
+        Value::Integer(seconds) => *seconds,
+        Value::Number(seconds) if seconds.is_finite() => seconds.floor() as i64,
+        _ => return Err(arguments.bad(2, "a number of seconds since 1970")),
+    };
+    if !(-LATEST..=LATEST).contains(&seconds) {
+        return Err("cr.date: that is no moment of the years that people count".into());
+    }
+    date::date(&format, seconds).map_err(|why| format!("cr.date: {why}")).and_then(|text| Ok(vec![bytes(lua, text.as_bytes())?]))
 }
 
 fn described(lua: &Lua, metadata: &Metadata) -> mlua::Result<mlua::Table> {
@@ -103,7 +205,8 @@ fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     if !file.metadata().map_err(failed)?.is_file() {
         return Err(format!("cannot read {}: it is not a regular file", path.display()));
     }
-    let mut text = Vec::new();
+    let length = file.metadata().map_err(failed)?.len().min(limit);
+    let mut text = Vec::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
     file.take(limit + 1).read_to_end(&mut text).map_err(failed)?;
     match text.len() as u64 > limit {
         true => Err(format!("cannot read {}: it is longer than {limit} bytes", path.display())),

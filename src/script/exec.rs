@@ -196,6 +196,9 @@ impl Ended {
         let text = |output: &[u8]| bytes(lua, output).map_err(mlua::Error::runtime);
         table.raw_set("stdout", text(&self.stdout)?)?;
         table.raw_set("stderr", text(&self.stderr)?)?;
+        // What a shell takes from `$(…)`.
+        let end = self.stdout.iter().rposition(|byte| *byte != b'\n').map_or(0, |last| last + 1);
+        table.raw_set("output", text(&self.stdout[..end])?)?;
         Ok(table)
     }
 }

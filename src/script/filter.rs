@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::shape::Shape;
-use super::text::known;
+use super::text::{known, printable};
 use crate::policy::event::Name;
 use crate::policy::pattern::Pattern;
 
@@ -68,6 +68,13 @@ impl Wish {
             (Value::String(text), Shape::Text | Shape::Word(_)) => {
                 let pattern = if is_path(name, key) { Pattern::path(text) } else { Pattern::text(text) };
                 let pattern = pattern.map_err(|bad| format!("the filter '{key}' of {}: {bad}", name.word()))?;
+                if let Some(why) = never(name, key, text, &pattern) {
+                    return Err(format!(
+                        "the filter '{key}' of {} never matches with \"{}\": {why}",
+                        name.word(),
+                        printable(text.as_bytes())
+                    ));
+                }
                 match element {
                     Shape::Word(words) if !words.iter().any(|word| pattern.matches(word)) => Err(misfit()),
                     _ => Ok(Wish::Pattern(pattern)),
@@ -93,6 +100,20 @@ impl Wish {
             _ => false,
         }
     }
+}
+
+/// Why a pattern can match nothing that this field ever has.
+fn never(name: Name, key: &str, text: &str, pattern: &Pattern) -> Option<&'static str> {
+    let is_file = name == Name::FileDisposition;
+    let is_lua = ["%.", "%-", "%d+", "%a+", "%w+"].iter().any(|part| text.contains(part));
+    if is_lua || text.starts_with('^') && text.ends_with('$') {
+        return Some("it is a pattern of Lua; here * ? [a-z] {a,b} ** are understood");
+    }
+    if is_file && key == "kind" && !pattern.matches("regular") {
+        return Some("the event is for regular files only; object-disposition is for the others");
+    }
+    let may_begin = text.is_empty() || text.starts_with(['/', '*', '?', '[', '{', '\\']);
+    (is_file && key == "path" && !may_begin).then_some("paths begin with a slash; **/ stands for any directory")
 }
 
 /// Whether the text of a field is a path, where a star stays within one component.
@@ -154,6 +175,10 @@ mod test {
             (json!({"path": "/tmp/[a"}), "is not a pattern"),
             (json!({"path": {"a": 1}}), "cannot be {\"a\":1}"),
             (json!({"path": [["/x"]]}), "cannot be [\"/x\"]"),
+            (json!({"path": "/tmp/.*%.log"}), "it is a pattern of Lua"),
+            (json!({"path": "^/tmp/x$"}), "it is a pattern of Lua"),
+            (json!({"path": "tmp/x"}), "paths begin with a slash"),
+            (json!({"kind": "socket"}), "the event is for regular files only"),
         ] {
             let error = read("file-disposition", filter.clone()).unwrap_err();
             assert!(error.contains(part), "{filter}: {error}");

@@ -82,6 +82,16 @@ pub struct Refusal {
     pub message: String,
     /// Where.
     pub by: String,
+    /// What the user can do.
+    pub remedy: Option<String>,
+    /// The exit status.
+    pub exit: Option<u8>,
+}
+
+/// The text of a script as Lua wants it: without a byte order mark, and with the line `#!…` of a program as a comment.
+fn plain(text: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    if text.starts_with(b"#") { [b"--", text].concat().into() } else { text.into() }
 }
 
 impl Host {
@@ -146,7 +156,9 @@ impl Host {
     /// Compiles a script or a module.
     pub fn compile(&self, lua: &Lua, text: &[u8], name: &str, environment: Table) -> Result<Function, String> {
         self.chunks.borrow_mut().push(name.to_owned());
-        let chunk = lua.load(text).set_name(format!("@{name}")).set_mode(mlua::chunk::ChunkMode::Text).set_environment(environment);
+        let text = plain(text);
+        let chunk =
+            lua.load(text.as_ref()).set_name(format!("@{name}")).set_mode(mlua::chunk::ChunkMode::Text).set_environment(environment);
         chunk.into_function().map_err(|error| match error {
             mlua::Error::SyntaxError { message, .. } => printable(message.as_bytes()),
             error => format!("{name}: {}", printable(error.to_string().as_bytes())),

@@ -7,6 +7,7 @@
 
 mod brood;
 mod client;
+mod date;
 mod effect;
 mod exec;
 mod filter;

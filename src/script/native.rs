@@ -88,6 +88,12 @@ const NATIVES: &[(&str, Native)] = &[
     ("exists", effect::exists),
     ("read_file", effect::read_file),
     ("write_file", effect::write_file),
+    ("append_file", effect::append_file),
+    ("lstat", effect::lstat),
+    ("list_dir", effect::list_dir),
+    ("mkdir", effect::mkdir),
+    ("rename", effect::rename),
+    ("date", effect::date),
     ("env", effect::env),
     ("hostname", effect::hostname),
     ("now", effect::now),
@@ -148,6 +154,15 @@ fn words(lua: &Lua, host: &Rc<Host>, table: &Table) -> mlua::Result<()> {
         Ok(())
     };
     table.raw_set("log", lua.create_function(say)?)?;
+    let traced = Rc::clone(host);
+    let trace = move |lua: &Lua, ()| {
+        let places = meter::places(lua);
+        if 1 < places.len() {
+            traced.say(LogLevel::Debug, places[0].clone(), format!("called from {}", places[1..].join(", ")).as_bytes());
+        }
+        Ok(())
+    };
+    table.raw_set("trace", lua.create_function(trace)?)?;
     let compiler = Rc::clone(host);
     let compile = move |lua: &Lua, (key, environment): (mlua::LuaString, Table)| {
         Ok(match module(&compiler, lua, &key, environment) {
@@ -231,6 +246,7 @@ fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let (filter, handler) = match (arguments.get(2), arguments.get(3)) {
         (LuaValue::Function(handler), LuaValue::Nil) => (Map::new(), handler),
         (LuaValue::Table(_), LuaValue::Function(handler)) => (filter(host, event, arguments.get(2))?, handler),
+        (LuaValue::Function(_), LuaValue::Table(_)) => return Err("cr.on: the filter stands before the handler".into()),
         (LuaValue::Table(_), _) => return Err(arguments.bad(3, "the handler, a function")),
         _ => return Err(arguments.bad(2, "a filter or the handler, a function")),
     };
@@ -250,7 +266,10 @@ fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
 fn filter(host: &Host, event: Name, value: &LuaValue) -> Result<Map<String, Value>, String> {
     let filter = match host.json(value).map_err(|why| format!("cr.on: the filter cannot have {why}"))? {
         Value::Object(filter) => filter,
-        Value::Array(list) if list.is_empty() => Map::new(),
+        // `{ path = cr.args.logs }` without that argument: the handler would get every file.
+        Value::Array(list) if list.is_empty() => {
+            return Err("cr.on: the filter is empty: a value in it is nil; for all events leave the filter out".into());
+        }
         _ => return Err("cr.on: the filter must be a table of fields and what they must match".into()),
     };
     let bytes = serde_json::to_string(&filter).map_or(usize::MAX, |text| text.len());
@@ -306,14 +325,37 @@ fn fail(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let LuaValue::String(message) = arguments.get(2) else {
         return Err(arguments.bad(2, "the message, a text"));
     };
+    let (remedy, exit) = refusal_options(arguments)?;
     let message = printable(&message.as_bytes());
     let by = meter::place(lua).unwrap_or_else(|| host.meter.place());
     let object = lua.create_table().map_err(said)?;
     object.raw_set("message", message.as_str()).map_err(said)?;
     // From here on nothing of the handler runs any more, whatever it catches.
     host.meter.stop(lua, &format!("{by}: {message}")).map_err(said)?;
-    host.refusal.borrow_mut().get_or_insert(Refusal { object: object.clone(), class, message, by });
+    host.refusal.borrow_mut().get_or_insert(Refusal { object: object.clone(), class, message, by, remedy, exit });
     Ok(vec![LuaValue::Table(object)])
+}
+
+/// `{ remedy =, exit = }` of `cr.fail`.
+fn refusal_options(arguments: &Arguments) -> Result<(Option<String>, Option<u8>), String> {
+    let (mut remedy, mut exit) = (None, None);
+    let table = match arguments.get(3) {
+        LuaValue::Nil => return Ok((None, None)),
+        LuaValue::Table(table) => table,
+        _ => return Err(arguments.bad(3, "a table with remedy and exit")),
+    };
+    for pair in table.pairs::<LuaValue, LuaValue>() {
+        let (key, value) = pair.map_err(said)?;
+        let key = key.as_string().map(|key| key.to_string_lossy()).unwrap_or_default();
+        match (key.as_str(), &value) {
+            ("remedy", LuaValue::String(text)) => remedy = Some(printable(&text.as_bytes())),
+            ("exit", LuaValue::Integer(status)) if (1..=255).contains(status) => exit = u8::try_from(*status).ok(),
+            ("remedy", _) => return Err("cr.fail: remedy must be a text".into()),
+            ("exit", _) => return Err("cr.fail: exit must be a status from 1 to 255".into()),
+            _ => return Err(format!("cr.fail: there is no option '{}' {}", printable(key.as_bytes()), known(&key, ["remedy", "exit"]))),
+        }
+    }
+    Ok((remedy, exit))
 }
 
 /// `cr.glob(pattern, path)`

@@ -55,15 +55,17 @@ fn short(name: &str) -> String {
     if name.len() <= LONGEST_NAME {
         return name.to_owned();
     }
-    let last = name.rsplit('/').next().unwrap_or(name);
-    let mut start = last.len().saturating_sub(LONGEST_NAME);
-    while !last.is_char_boundary(start) {
+    let mut start = name.len() - (LONGEST_NAME - "…".len());
+    while !name.is_char_boundary(start) {
         start += 1;
     }
-    last[start..].to_owned()
+    format!("…{}", &name[start..])
 }
 
 fn read_text(path: &Path) -> Result<Vec<u8>, String> {
+    if path == Path::new("-") || path == Path::new("/dev/stdin") {
+        return Err("scripts are read from files, not from stdin: write it into one".into());
+    }
     let said = |error: io::Error| error.to_string();
     // Without O_NONBLOCK, opening a FIFO would wait for a writer.
     let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(said)?;

@@ -90,6 +90,91 @@ fn the_first_opinion_counts_and_names_its_line() {
 }
 
 #[test]
+fn authors_from_other_hosts_find_what_they_know() {
+    let file = json!({"path": "/tmp/a.log", "changed": {"size": true}, "flags": ["O_RDWR"]});
+    let printed = |body: &str| {
+        let mut policy = load(&format!("cr.on('file-disposition', function(file)\n{body}\nend)")).unwrap();
+        let reply = fire(&mut policy, "file-disposition", &file);
+        match reply {
+            Ok(reply) => reply.log.iter().map(|line| line.text.clone()).collect::<Vec<_>>().join("|"),
+            Err(error) => plain(&error.message),
+        }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    for (body, expected) in [
+        ("print(cr.inspect { 1, 'x\\n', a = { b = true }, ['c d'] = 2.5 })", r#"{ 1, "x\n", a = { b = true }, ["c d"] = 2.5 }"#.to_owned()),
+        ("print(cr.inspect(file.changed), cr.inspect(file.flags), cr.inspect(nil))", r#"{ size = true } { "O_RDWR" } nil"#.to_owned()),
+        ("print(cr.date('%F', 86400))", "1970-01-02".to_owned()),
+        ("print(cr.date('%Q'))", "t.lua:3: cr.date: '%Q' is not known (known: %Y %m %d %H %M %S %F %T %j %u %s %%)".to_owned()),
+        (&format!("print(cr.mkdir('{0}/b/c'), cr.mkdir('{0}/b/c'), cr.lstat('{0}/b').type)", at("d")), "true true directory".to_owned()),
+        (&format!("print(cr.append_file('{0}', 'one'), cr.append_file('{0}', 'two'), cr.read_file('{0}'))", at("f")), "true true onetwo".to_owned()),
+        (&format!("print(cr.rename('{}', '{}'), table.concat(cr.list_dir('{}'), ' '))", at("f"), at("d/f"), at("d")), "true b f".to_owned()),
+        (&format!("print(select('#', cr.list_dir('{}')), cr.list_dir('{}'))", at("none"), at("none")), format!("2 nil cannot list {}: No such file or directory (os error 2)", at("none"))),
+        ("print(cr.exec { 'printf', 'a\\nb\\n\\n' }.output)", "a\\nb".to_owned()),
+        ("return os.time()", "t.lua:3: attempt to index a nil value (global 'os'): there is no os here; use cr.now, cr.date, cr.env, cr.rename and cr.exec".to_owned()),
+        ("io.open('/x')", "t.lua:3: attempt to index a nil value (global 'io'): there is no io here; use cr.read_file, cr.write_file, cr.append_file, cr.list_dir and cr.exec".to_owned()),
+        ("load('x')", "t.lua:3: attempt to call a nil value (global 'load'): there is no load here; use require".to_owned()),
+        ("cr:stat('/x')", "t.lua:3: write cr.stat(…) with a dot, not cr:stat(…)".to_owned()),
+        ("cr:fail('env', 'x')", "t.lua:3: write cr.fail(…) with a dot, not cr:fail(…)".to_owned()),
+        ("cr.fail('env', 'x', { exit = 0 })", "t.lua:3: cr.fail: exit must be a status from 1 to 255".to_owned()),
+        ("cr.fail('env', 'x', { remdy = '' })", "t.lua:3: cr.fail: there is no option 'remdy' (known: remedy, exit; did you mean 'remedy'?)".to_owned()),
+    ] {
+        assert_eq!(printed(body), expected, "{body}");
+    }
+    let mut policy = load("cr.on('frozen', function() cr.fail('env', 'x', { remedy = 'y', exit = 9 }) end)").unwrap();
+    let reply = fire(&mut policy, "frozen", &json!({})).unwrap();
+    let Verdict::Fail(refusal) = reply.opinion.unwrap().verdict else { panic!() };
+    assert_eq!((refusal.remedy.as_deref(), refusal.exit), (Some("y"), Some(9)));
+}
+
+#[test]
+fn an_error_tells_where_it_was_called_from() {
+    let mut policy =
+        load("local function inner() error('x') end\nlocal function outer() inner() end\ncr.on('frozen', function()\nouter()\nend)")
+            .unwrap();
+    let error = fire(&mut policy, "frozen", &json!({})).unwrap_err();
+    assert_eq!(plain(&error.message), "t.lua:2: x");
+    let [line] = &error.log[..] else { panic!("{:?}", error.log) };
+    assert_eq!(line.level, LogLevel::Debug);
+    assert!(plain(&line.by) == "t.lua:2" && line.text.ends_with("t.lua:5") && line.text.contains("t.lua:3, "), "{line:?}");
+}
+
+#[test]
+fn small_mistakes_of_authors_are_understood_or_named() {
+    for (script, event, expected) in [
+        ("cr.on('pre-restart', function() return {} end)", "pre-restart", " t.lua:2"),
+        ("cr.on('job-exit', function() return 150 / 2 end)", "job-exit", "exit 75 t.lua:2"),
+        ("cr.on('job-exit', function() return 75.5 end)", "job-exit", "t.lua:2: job-exit cannot be answered with 75.5"),
+        (
+            "cr.on('pre-restart', function(image) print(cr.json.encode(image.annotations)) return { pid = 'new' } end)",
+            "pre-restart",
+            "pid new t.lua:2",
+        ),
+        ("cr.on('file-disposition', { path = cr.args.logs }, print)", "frozen", "t.lua:2: cr.on: the filter is empty"),
+        ("cr.on('file-disposition', print, {})", "frozen", "t.lua:2: cr.on: the filter stands before the handler"),
+        ("cr:on('frozen', print)", "frozen", "t.lua:2: write cr.on(…) with a dot"),
+        (
+            "cr.on('file-disposition', function() return { action = 'apend', path = 'x', pth = 1 } end)",
+            "file-disposition",
+            "t.lua:2: file-disposition cannot be answered with {\"action\":\"apend\",\"path\":\"x\",\"pth\":1}: there is no field 'pth', there is no action \"apend\", the path \"x\" is not absolute; the answer is",
+        ),
+    ] {
+        let text = answer(script, event, &json!({}));
+        assert!(text.trim_start().starts_with(expected.trim_start()), "{script}: {text}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in
+        [("bom.lua", "\u{feff}local cr = require 'cr'\nerror('here')"), ("program.lua", "#!/usr/bin/env lua\nerror('here')")]
+    {
+        let path = directory.path().join(name);
+        fs::write(&path, text).unwrap();
+        let error = LuaPolicy::load(&Options { files: vec![path], ..Options::default() }, &Threaded).map(drop).unwrap_err().message;
+        assert!(error.ends_with(&format!("{name}:2: here")), "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_stopped_any_more_is_told_to_every_handler() {
     let script = "cr.on('fail-temp', function() error('first') end)
         cr.on('fail-temp', function() return { retry = true } end)

@@ -24,14 +24,19 @@ use crate::policy::{LogLine, Verdict, sample};
 
 const LIBRARY: &str = include_str!("../../lua/test.lua");
 /// Functions of `cr` that a test can replace, and whether they change the world: those are errors unless they are replaced.
-const STUBBED: [(&str, bool); 9] = [
+const STUBBED: [(&str, bool); 14] = [
+    ("append_file", true),
     ("env", false),
     ("exec", true),
     ("exists", false),
     ("hostname", false),
+    ("list_dir", false),
+    ("lstat", false),
+    ("mkdir", true),
     ("now", false),
     ("read_file", false),
     ("readlink", false),
+    ("rename", true),
     ("stat", false),
     ("write_file", true),
 ];
@@ -182,7 +187,13 @@ impl Script {
                     Ok(Some(_)) => return Ok(value),
                     Err(misfit) => return Err(format!("{}: {misfit}", row.place)),
                 },
-                Outcome::Refused { class, message, .. } => return Ok(json!({ "fail": class, "message": message })),
+                Outcome::Refused { class, message, remedy, exit, .. } => {
+                    let mut answer = json!({ "fail": class, "message": message });
+                    let options = [("remedy", remedy.map(Value::from)), ("exit", exit.map(Value::from))];
+                    let fields = answer.as_object_mut().expect("just made");
+                    fields.extend(options.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+                    return Ok(answer);
+                }
                 other => return Err(format!("an answer to another question: {other:?}")),
             }
         }

@@ -67,6 +67,8 @@ impl<'a> Reader<'a> {
             return Err(format!("tables deeper than {DEEPEST} levels, or a table that contains itself ({})", path[..3].join(".")));
         }
         let behind: Option<Table> = self.contents.raw_get(table).map_err(|error| error.to_string())?;
+        // Contents of read-only tables that are no lists are marked.
+        let is_object = behind.as_ref().is_some_and(|inner| inner.metatable().is_some());
         let table = behind.as_ref().unwrap_or(table);
         let length = table.raw_len();
         let (mut list, mut object) = (Vec::new(), Map::new());
@@ -92,6 +94,7 @@ impl<'a> Reader<'a> {
             object.insert(key, value);
         }
         match (list.is_empty(), object.is_empty()) {
+            (true, true) if is_object => Ok(Value::Object(object)),
             (true, false) => Ok(Value::Object(object)),
             (_, true) => Ok(Value::Array(list)),
             (false, false) => Err(at(path, "a table with both a list and keys")),

@@ -19,14 +19,16 @@ pub struct Views {
     contents: Table,
     /// Makes a metatable of a name and the known fields.
     guard: Function,
+    /// The metatable of contents that are no lists.
+    object: Table,
     metatables: RefCell<HashMap<String, Table>>,
     shapes: RefCell<HashMap<Name, Shape>>,
 }
 
 impl Views {
     /// A maker of arguments.
-    pub fn new(contents: Table, guard: Function) -> Views {
-        Views { contents, guard, metatables: RefCell::default(), shapes: RefCell::default() }
+    pub fn new(contents: Table, guard: Function, object: Table) -> Views {
+        Views { contents, guard, object, metatables: RefCell::default(), shapes: RefCell::default() }
     }
 
     /// The argument of an event.
@@ -58,6 +60,10 @@ impl Views {
             }
             scalar => return write_scalar(lua, scalar),
         };
+        // JSON tells an empty table from an empty list.
+        if value.is_object() {
+            inner.set_metatable(Some(self.object.clone()))?;
+        }
         let view = lua.create_table()?;
         view.set_metatable(Some(self.metatable(what, shape)?))?;
         self.contents.raw_set(&view, inner)?;

@@ -79,7 +79,7 @@ impl Session {
         alter(&lua, &native)?;
         let state: Table = native.raw_get("state")?;
         let made: Table = lua.load(SANDBOX).set_name("=sandbox").call((native, contents.clone()))?;
-        let views = Views::new(contents, made.raw_get("guard")?);
+        let views = Views::new(contents, made.raw_get("guard")?, lua.create_table()?);
         let (run, environment, stop) = (made.raw_get("run")?, made.raw_get("environment")?, made.raw_get("stop")?);
         Ok(Session { lua, host, views, run, environment, stop, state })
     }
@@ -165,7 +165,8 @@ impl Session {
         let refusal = self.host.refusal.borrow();
         let refusal = refusal.as_ref()?;
         let class = refusal.class.word().to_owned();
-        Some(Outcome::Refused { class, message: refusal.message.clone(), by: refusal.by.clone() })
+        let (message, by, remedy) = (refusal.message.clone(), refusal.by.clone(), refusal.remedy.clone());
+        Some(Outcome::Refused { class, message, by, remedy, exit: refusal.exit })
     }
 
     /// What scripts want to find again, as JSON.

@@ -60,6 +60,10 @@ pub enum Outcome {
         message: String,
         /// Where: script and line.
         by: String,
+        /// What the user can do.
+        remedy: Option<String>,
+        /// The exit status.
+        exit: Option<u8>,
     },
     /// `cr.state` as JSON; `None` when it is empty.
     Kept(Option<String>),
