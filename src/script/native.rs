@@ -193,7 +193,7 @@ fn locate(_: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let directory = arguments.path(1)?;
     let name = name.to_string_lossy();
     // Each directory has its own copy of an embedded module, so that scripts of different owners share nothing.
-    let path = source::module_path(&directory, &name).map_err(|why| format!("require: {why}"))?;
+    let path = source::locate(&directory, Path::new(source::SITE), &name).map_err(|why| format!("require: {why}"))?;
     let beside = path.parent().unwrap_or(&directory).to_owned();
     let is_embedded = EMBEDDED.iter().any(|(embedded, _)| *embedded == name);
     let key = if is_embedded { format!("\0{name}\0{}", directory.display()).into() } else { path };

@@ -39,6 +39,18 @@ pub fn read(path: &Path) -> Result<Source, String> {
     Ok(Source { text, name: short(&shown), directory })
 }
 
+/// Where modules of the site are that stand beside no script of theirs.
+pub const SITE: &str = "/etc/reprise/lua";
+
+/// The path of a module: beside the script, else among those of the site. One that is nowhere is looked for beside the script.
+pub fn locate(directory: &Path, site: &Path, name: &str) -> Result<PathBuf, String> {
+    let beside = module_path(directory, name)?;
+    if fs::symlink_metadata(&beside).is_ok() {
+        return Ok(beside);
+    }
+    Ok(Some(module_path(site, name)?).filter(|path| path.exists()).unwrap_or(beside))
+}
+
 /// The path of a module beside a script; dots separate directories. Nothing leads out of the script's directory by name.
 pub fn module_path(directory: &Path, name: &str) -> Result<PathBuf, String> {
     let is_word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
@@ -200,6 +212,20 @@ mod test {
         for name in ["", ".", "..", "a..b", "../x", "/etc/x", "a/b", ".a", "a.", "a\0b", "é", &"a".repeat(201)] {
             assert!(module_path(Path::new("/etc/hooks"), name).unwrap_err().contains("is not the name of a module"), "{name:?}");
         }
+    }
+
+    #[test]
+    fn modules_of_the_site_are_found_behind_those_beside_the_script() {
+        let directory = tempfile::tempdir().unwrap();
+        let (own, site) = (directory.path().join("own"), directory.path().join("site"));
+        let located = |name| locate(&own, &site, name).unwrap();
+        [&own, &site].into_iter().for_each(|directory| fs::create_dir(directory).unwrap());
+        fs::write(site.join("log.lua"), "").unwrap();
+        assert_eq!(located("log"), site.join("log.lua"));
+        assert_eq!(located("none"), own.join("none.lua"), "the message names the place beside the script");
+        fs::write(own.join("log.lua"), "").unwrap();
+        assert_eq!(located("log"), own.join("log.lua"));
+        assert!(locate(&own, &site, "../log").is_err());
     }
 
     #[test]

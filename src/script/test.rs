@@ -163,6 +163,13 @@ fn small_mistakes_of_authors_are_understood_or_named() {
         let text = answer(script, event, &json!({}));
         assert!(text.trim_start().starts_with(expected.trim_start()), "{script}: {text}");
     }
+    let mut policy = load("cr.on('pre-restart', function(image) print(cr.json.encode { image.annotations, image.ids }) end)").unwrap();
+    let reply = fire(&mut policy, "pre-restart", &json!({ "annotations": {}, "ids": [] })).unwrap();
+    assert_eq!(reply.log[0].text, "[{},[]]");
+    let state = answer("cr.on('pre-checkpoint', function() cr.state.f = print end)", "pre-checkpoint", &json!({}));
+    assert_eq!(state, "t.lua:2: cr.state cannot be kept: JSON cannot hold a function at 'f'");
+    let state = answer("cr.on('pre-checkpoint', function() cr.state.pids = { [4711] = true } end)", "pre-checkpoint", &json!({}));
+    assert!(state.starts_with("t.lua:2: cr.state cannot be kept: JSON cannot hold a table with the key 4711"), "{state}");
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in
         [("bom.lua", "\u{feff}local cr = require 'cr'\nerror('here')"), ("program.lua", "#!/usr/bin/env lua\nerror('here')")]

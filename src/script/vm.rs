@@ -122,6 +122,10 @@ impl Session {
         let moment = Moment { name, is_before_writing: is_before_writing(name, data) };
         match self.run(Some(moment), name.word(), &place, allowance, (&function, argument))? {
             Ran::Refused(refused) => Ok(refused),
+            // While the job runs, and while it is known who it was.
+            Ran::Returned(_) if name == Name::PreCheckpoint && self.state_as_json().is_err() => {
+                self.state_as_json().map(|_| Outcome::Stopped).map_err(|why| format!("{place}: {why}"))
+            }
             Ran::Returned(LuaValue::Table(table)) if table == self.stop => Ok(Outcome::Stopped),
             Ran::Returned(value) => match self.host.json(&value) {
                 Ok(value) => Ok(Outcome::Returned(value)),
@@ -169,12 +173,15 @@ impl Session {
         Some(Outcome::Refused { class, message, by, remedy, exit: refusal.exit })
     }
 
+    fn state_as_json(&self) -> Result<Value, String> {
+        let value = self.host.json(&LuaValue::Table(self.state.clone()));
+        value.map_err(|why| format!("cr.state cannot be kept: JSON cannot hold {why}"))
+    }
+
     /// What scripts want to find again, as JSON.
     pub fn keep(&self) -> Answer {
         let limit = self.host.options.limits.state_bytes;
-        let kept =
-            self.host.json(&LuaValue::Table(self.state.clone())).map_err(|why| format!("cr.state cannot be kept: JSON cannot hold {why}"));
-        let kept = kept.map(|value| match value {
+        let kept = self.state_as_json().map(|value| match value {
             Value::Array(list) if list.is_empty() => None,
             value => Some(value.to_string()),
         });
