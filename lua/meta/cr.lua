@@ -60,6 +60,7 @@ function cr.on(event, filter, handler) end
 
 --- Names of fields of the event, each with the value it must have, or a list of values of which one must match. A string is a
 --- pattern, a number must be equal. true wants a field that is true, or that is there at all; false one that is false, empty or nil.
+--- With `batch = true` the handler of a disposition gets a list of events and returns a table from their positions to the answers.
 ---@alias cr.Filter table<string, string|number|boolean|(string|number|boolean)[]>
 
 --- Refuses the checkpoint or the restart. It is final: it does not return, and no `pcall` brings the handler back. Allowed in `pre-checkpoint`, `frozen`, `process`, the three

@@ -31,6 +31,16 @@ pub trait Policy {
     /// Its answer. An error before the point of no return stops the request; afterwards it is reported.
     fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError>;
 
+    /// Whether it would rather see events of this name all at once, before it is asked about each.
+    fn foresees(&self, _name: Name) -> bool {
+        false
+    }
+
+    /// Events of one name that it is about to be asked about, each by itself. Has no opinion yet.
+    fn foresee(&mut self, _events: &[Event]) -> Result<Reply, PolicyError> {
+        Ok(Reply::nothing())
+    }
+
     /// No answer may take longer than until then, from now on; `None` takes that back.
     fn limit(&mut self, _until: Option<Instant>) {}
 

@@ -68,6 +68,23 @@ impl Stack {
         self.record.is_some() || self.policies.iter().any(|policy| policy.hears(name))
     }
 
+    /// Whether anybody wants to see events of this name all at once.
+    pub fn foresees(&self, name: Name) -> bool {
+        self.policies.iter().any(|policy| policy.foresees(name))
+    }
+
+    /// Shows events of one name to those who want to see them at once; they are asked about afterwards, one by one.
+    pub fn foresee(&mut self, events: &[Event]) -> Result<(), PolicyError> {
+        let Some(first) = events.first() else { return Ok(()) };
+        self.timed(first, |stack| {
+            for index in (0..stack.policies.len()).filter(|index| stack.policies[*index].foresees(first.name())).collect::<Vec<_>>() {
+                let reply = stack.policies[index].foresee(events);
+                stack.heard(reply)?;
+            }
+            Ok(())
+        })
+    }
+
     /// The first answer in order of precedence. [`Verdict::Fail`] is an error, except where it is the answer of an event about files,
     /// objects or areas, whose subject the caller adds.
     pub fn ask(&mut self, event: &Event) -> Result<Option<Opinion>, PolicyError> {
@@ -146,7 +163,13 @@ impl Stack {
         if !policy.hears(event.name()) {
             return Ok(None);
         }
-        match policy.decide(event) {
+        let reply = policy.decide(event);
+        self.heard(reply)
+    }
+
+    /// Keeps what a policy said besides its answer.
+    fn heard(&mut self, reply: Result<Reply, PolicyError>) -> Result<Option<Opinion>, PolicyError> {
+        match reply {
             Ok(Reply { opinion, log, annotations }) => {
                 self.log.extend(log);
                 self.annotations.extend(annotations);

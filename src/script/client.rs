@@ -3,6 +3,7 @@
 //! Relies on a [`Launcher`] to start and end the script's process. Each request is about one handler, so that it is always known which one a silent process
 //! was in. Budgets are enforced by the process itself; here is only the limit beyond which it is ended.
 
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -62,6 +63,8 @@ pub struct LuaPolicy {
     left: Left,
     /// No call may take longer than until then.
     until: Option<Instant>,
+    /// Events that handlers for many have seen already: the argument, and what each such handler answered.
+    foreseen: VecDeque<(Value, HashMap<usize, Value>)>,
 }
 
 /// What may still be spent in a request.
@@ -110,7 +113,8 @@ impl LuaPolicy {
         let limits = options.limits;
         let left = Left::all(&limits);
         let (handlers, buffer, log) = (Vec::new(), Vec::new(), Vec::new());
-        let mut policy = LuaPolicy { handlers, limits, stream, process, buffer, ended: None, log, left, until: None };
+        let mut policy =
+            LuaPolicy { handlers, limits, stream, process, buffer, ended: None, log, left, until: None, foreseen: VecDeque::new() };
         let scripts: Vec<String> = options.files.iter().map(|file| file.display().to_string()).collect();
         let scripts = scripts.join(", ");
         let budget = limits.call.saturating_mul(u32::try_from(options.files.len().max(1)).unwrap_or(u32::MAX));
@@ -222,7 +226,7 @@ impl LuaPolicy {
     /// Asks one handler: its answer, and what it means.
     fn one(&mut self, index: usize, name: Name, data: &Value) -> Result<(Answer, Option<Opinion>), PolicyError> {
         let place = self.handlers[index].row.place.clone();
-        let answer = self.call(index, name, data)?;
+        let answer = if self.handlers[index].row.is_batch { self.seen(index, name, data)? } else { self.call(index, name, data)? };
         let failed = |log: &[LogLine], message: String| PolicyError { log: log.to_vec(), ..PolicyError::script(message) };
         let opinion = match &answer.outcome {
             Ok(Outcome::Stopped) => None,
@@ -260,11 +264,42 @@ impl LuaPolicy {
         Ok(reply)
     }
 
+    /// What a handler for many events has answered to this one; asks it about this one alone if it has not seen it.
+    fn seen(&mut self, index: usize, name: Name, data: &Value) -> Result<Answer, PolicyError> {
+        let answered = self.foreseen.front().filter(|(seen, _)| seen == data).map(|(_, answers)| answers.get(&index).cloned());
+        if let Some(answer) = answered {
+            let outcome = Ok(Outcome::Returned(answer.unwrap_or_default()));
+            return Ok(Answer { outcome, log: Vec::new(), annotations: Vec::new() });
+        }
+        let mut answer = self.batch(index, name, vec![data.clone()])?;
+        if let Ok(Outcome::Answers(answers)) = &mut answer.outcome {
+            answer.outcome = Ok(Outcome::Returned(answers.pop().map(|(_, value)| value).unwrap_or_default()));
+        }
+        Ok(answer)
+    }
+
+    /// Runs a handler for many events.
+    fn batch(&mut self, handler: usize, name: Name, list: Vec<Value>) -> Result<Answer, PolicyError> {
+        let holds = list.iter().any(|data| name.holds_the_job(data));
+        self.ask_process(handler, name, holds, |allowance| Request::Batch { handler, list, allowance })
+    }
+
     fn call(&mut self, handler: usize, name: Name, data: &Value) -> Result<Answer, PolicyError> {
+        let holds = name.holds_the_job(data);
+        self.ask_process(handler, name, holds, |allowance| Request::Call { handler, data: data.clone(), allowance })
+    }
+
+    fn ask_process(
+        &mut self,
+        handler: usize,
+        name: Name,
+        holds_the_job: bool,
+        request: impl FnOnce(Allowance) -> Request,
+    ) -> Result<Answer, PolicyError> {
         let what = format!("{} handling {}", self.handlers[handler].row.place, name.word());
-        let time = self.budget(name.holds_the_job(data), &what)?;
+        let time = self.budget(holds_the_job, &what)?;
         let allowance = Allowance { time, log_bytes: self.left.log_bytes };
-        let answer = self.request(&Request::Call { handler, data: data.clone(), allowance }, time, &what);
+        let answer = self.request(&request(allowance), time, &what);
         match answer {
             Ok(answer) => {
                 self.keep_log(&answer.log);
@@ -421,7 +456,56 @@ impl Policy for LuaPolicy {
     }
 
     fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError> {
-        self.chain(event.name(), &event.data())
+        let data = event.data();
+        // Events that were foreseen and then not asked about are behind us.
+        if let Some(position) = self.foreseen.iter().position(|(seen, _)| *seen == data) {
+            self.foreseen.drain(..position);
+        }
+        let reply = self.chain(event.name(), &data);
+        if self.foreseen.front().is_some_and(|(seen, _)| *seen == data) {
+            self.foreseen.pop_front();
+        }
+        reply
+    }
+
+    fn foresees(&self, name: Name) -> bool {
+        self.handlers.iter().any(|handler| handler.name == name && handler.row.is_batch)
+    }
+
+    fn foresee(&mut self, events: &[Event]) -> Result<Reply, PolicyError> {
+        let begun = Instant::now();
+        let mut reply = Reply { log: self.take_log(), ..Reply::nothing() };
+        let Some(first) = events.first() else { return Ok(reply) };
+        let name = first.name();
+        let mut seen: VecDeque<(Value, HashMap<usize, Value>)> = events.iter().map(|event| (event.data(), HashMap::new())).collect();
+        for index in (0..self.handlers.len()).filter(|index| self.handlers[*index].name == name).collect::<Vec<_>>() {
+            let handler = &self.handlers[index];
+            let matching: Vec<usize> = (0..seen.len()).filter(|at| handler.filter.matches(&seen[*at].0)).collect();
+            if !handler.row.is_batch || matching.is_empty() {
+                continue;
+            }
+            let answer = self.batch(index, name, matching.iter().map(|at| seen[*at].0.clone()).collect())?;
+            reply.log.extend(answer.log);
+            reply.annotations.extend(answer.annotations);
+            match answer.outcome {
+                Ok(Outcome::Answers(answers)) => {
+                    answers.into_iter().for_each(|(at, value)| drop(seen[matching[at]].1.insert(index, value)))
+                }
+                Ok(Outcome::Refused { class, message, by, remedy, exit }) => {
+                    let refusal = Refusal { class: class_of(&class), message, remedy, exit };
+                    return Err(PolicyError { log: reply.log, ..PolicyError::of(refusal, &by) });
+                }
+                Ok(other) => return Err(self.garbled(&other)),
+                Err(message) => {
+                    return Err(PolicyError { log: reply.log, ..PolicyError::script(message) });
+                }
+            }
+        }
+        if first.holds_the_job() {
+            self.left.frozen = self.left.frozen.saturating_sub(begun.elapsed());
+        }
+        self.foreseen = seen;
+        Ok(reply)
     }
 
     fn limit(&mut self, until: Option<Instant>) {

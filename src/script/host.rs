@@ -57,6 +57,8 @@ pub struct Registered {
     pub event: Name,
     /// Its filter.
     pub filter: Map<String, Value>,
+    /// Whether it takes many events at once.
+    pub is_batch: bool,
     /// What runs.
     pub function: Function,
     /// Where it is defined.

@@ -243,8 +243,8 @@ fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
     let words = EVENTS.iter().map(|entry| entry.word);
     let event =
         Name::of(&word).ok_or_else(|| format!("cr.on: there is no event '{}' {}", printable(word.as_bytes()), known(&word, words)))?;
-    let (filter, handler) = match (arguments.get(2), arguments.get(3)) {
-        (LuaValue::Function(handler), LuaValue::Nil) => (Map::new(), handler),
+    let ((filter, is_batch), handler) = match (arguments.get(2), arguments.get(3)) {
+        (LuaValue::Function(handler), LuaValue::Nil) => ((Map::new(), false), handler),
         (LuaValue::Table(_), LuaValue::Function(handler)) => (filter(host, event, arguments.get(2))?, handler),
         (LuaValue::Function(_), LuaValue::Table(_)) => return Err("cr.on: the filter stands before the handler".into()),
         (LuaValue::Table(_), _) => return Err(arguments.bad(3, "the handler, a function")),
@@ -259,12 +259,13 @@ fn on(host: &Host, lua: &Lua, arguments: &Arguments) -> Returned {
         (Some(name), Some(line)) => format!("{name}:{line}"),
         _ => meter::place(lua).unwrap_or_else(|| host.meter.place()),
     };
-    host.handlers.borrow_mut().push(Registered { event, filter, function: handler.clone(), place });
+    host.handlers.borrow_mut().push(Registered { event, filter, is_batch, function: handler.clone(), place });
     Ok(Vec::new())
 }
 
-fn filter(host: &Host, event: Name, value: &LuaValue) -> Result<Map<String, Value>, String> {
-    let filter = match host.json(value).map_err(|why| format!("cr.on: the filter cannot have {why}"))? {
+/// A filter, and whether the handler wants many events at once.
+fn filter(host: &Host, event: Name, value: &LuaValue) -> Result<(Map<String, Value>, bool), String> {
+    let mut filter = match host.json(value).map_err(|why| format!("cr.on: the filter cannot have {why}"))? {
         Value::Object(filter) => filter,
         // `{ path = cr.args.logs }` without that argument: the handler would get every file.
         Value::Array(list) if list.is_empty() => {
@@ -272,11 +273,17 @@ fn filter(host: &Host, event: Name, value: &LuaValue) -> Result<Map<String, Valu
         }
         _ => return Err("cr.on: the filter must be a table of fields and what they must match".into()),
     };
+    let is_batch = match filter.remove("batch") {
+        None | Some(Value::Bool(false)) => false,
+        Some(Value::Bool(true)) if matches!(event, Name::FileDisposition | Name::ObjectDisposition | Name::AreaDisposition) => true,
+        Some(Value::Bool(true)) => return Err(format!("cr.on: batch = true is for dispositions, not for {}", event.word())),
+        Some(_) => return Err("cr.on: batch must be true or false".into()),
+    };
     let bytes = serde_json::to_string(&filter).map_or(usize::MAX, |text| text.len());
     let left = host.filter_left.get().checked_sub(bytes);
     host.filter_left.set(left.ok_or("cr.on: the filters of all handlers together are longer than 256 KiB")?);
     Filter::read(event, &filter).map_err(|why| format!("cr.on: {why}"))?;
-    Ok(filter)
+    Ok((filter, is_batch))
 }
 
 /// `cr.annotate(key, value)`

@@ -22,6 +22,7 @@ pub fn serve(stream: UnixStream, options: &Options) -> io::Result<()> {
     while let Some(request) = receive(&mut requests)? {
         let said = match request {
             Request::Call { handler, data, allowance } => session.call(handler, &data, allowance),
+            Request::Batch { handler, list, allowance } => session.call_batch(handler, &list, allowance),
             Request::Keep => session.keep(),
             Request::Recall(kept) => session.recall(&kept),
         };

@@ -129,6 +129,58 @@ fn authors_from_other_hosts_find_what_they_know() {
 }
 
 #[test]
+fn one_call_takes_many_files() {
+    let event = |path: String| Event::FileDisposition(FileEvent { path, ..FileEvent::default() });
+    let files: Vec<Event> =
+        (0..1000).map(|number| event(format!("/data/{number}.{}", if number % 2 == 0 { "log" } else { "dat" }))).collect();
+    let mut policy = load(
+        "local calls = 0
+        cr.on('file-disposition', { batch = true, path = '/**/*.log' }, function(files)
+          calls = calls + 1
+          print('call', calls, #files)
+          local answers = {}
+          for index, file in ipairs(files) do
+            if file.path ~= '/data/0.log' then answers[index] = 'append' end
+          end
+          return answers
+        end)
+        cr.on('file-disposition', { path = '/data/0.log' }, function() return 'ignore' end)",
+    )
+    .unwrap();
+    assert!(policy.foresees(Name::FileDisposition) && !policy.foresees(Name::AreaDisposition));
+    let reply = policy.foresee(&files).unwrap();
+    assert_eq!(reply.log.iter().map(|line| line.text.as_str()).collect::<Vec<_>>(), ["call 1 500"]);
+    for (number, file) in files.iter().enumerate().filter(|(number, _)| *number != 7) {
+        let reply = policy.decide(file).unwrap();
+        let expected = match number {
+            0 => Some("ignore"),
+            number if number % 2 == 0 => Some("append"),
+            _ => None,
+        };
+        assert_eq!(reply.opinion.map(|opinion| opinion.verdict.word()).as_deref(), expected, "{number}");
+        assert!(reply.log.is_empty(), "{number}: asked again");
+    }
+    // What was not foreseen is a list of one.
+    let reply = policy.decide(&event("/other.log".into())).unwrap();
+    assert_eq!((reply.opinion.unwrap().verdict.word(), reply.log[0].text.as_str()), ("append".into(), "call 2 1"));
+    for (answer, part) in [
+        ("return 'append'", "is nil or a table from positions to answers, not a string"),
+        ("return { [3] = 'append' }", "not one with the key 3"),
+        ("return { x = 'append' }", "not one with the key x"),
+        ("error('here')", "t.lua:2: here"),
+    ] {
+        let mut policy = load(&format!("cr.on('file-disposition', {{ batch = true }}, function(files) {answer} end)")).unwrap();
+        let error = policy.foresee(&files[..2]).unwrap_err();
+        assert!(error.message.contains(part), "{answer}: {error}");
+    }
+    let mut policy = load("cr.on('file-disposition', { batch = true }, function(files) return { 'apend' } end)").unwrap();
+    policy.foresee(&files[..1]).unwrap();
+    assert!(policy.decide(&files[0]).unwrap_err().message.contains("t.lua:2: file-disposition cannot be answered with \"apend\""));
+    let error = load("cr.on('frozen', { batch = true }, print)").map(drop).unwrap_err().message;
+    assert!(error.contains("batch = true is for dispositions, not for frozen"), "{error}");
+}
+
+#[test]
 fn an_error_tells_where_it_was_called_from() {
     let mut policy =
         load("local function inner() error('x') end\nlocal function outer() inner() end\ncr.on('frozen', function()\nouter()\nend)")

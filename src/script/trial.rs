@@ -180,7 +180,14 @@ impl Script {
             if row.event != event || !Filter::read(name, &row.filter)?.matches(&data) {
                 continue;
             }
-            match hear(&self.unread, self.session.call(index, &data, allowance))? {
+            let mut answer = match row.is_batch {
+                true => self.session.call_batch(index, std::slice::from_ref(&data), allowance),
+                false => self.session.call(index, &data, allowance),
+            };
+            if let Ok(Outcome::Answers(answers)) = &mut answer.outcome {
+                answer.outcome = Ok(Outcome::Returned(answers.pop().map(|(_, value)| value).unwrap_or_default()));
+            }
+            match hear(&self.unread, answer)? {
                 Outcome::Stopped => break,
                 Outcome::Returned(value) => match Verdict::parse(name, &value) {
                     Ok(None) => {}

@@ -38,6 +38,12 @@ impl Views {
         self.value(lua, name.word(), data, Some(shape))
     }
 
+    /// The arguments of many events of one name, as a list.
+    pub fn arguments(&self, lua: &Lua, name: Name, list: &[Value]) -> mlua::Result<LuaValue> {
+        let shape = Shape::List(Box::new(Shape::of(name)));
+        self.value(lua, name.word(), &Value::Array(list.to_vec()), Some(&shape))
+    }
+
     fn value(&self, lua: &Lua, what: &str, value: &Value, shape: Option<&Shape>) -> mlua::Result<LuaValue> {
         let inner = match value {
             Value::Array(list) => {

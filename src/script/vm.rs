@@ -101,6 +101,7 @@ impl Session {
         let row = |handler: &Registered| HandlerRow {
             event: handler.event.word().into(),
             filter: handler.filter.clone(),
+            is_batch: handler.is_batch,
             place: handler.place.clone(),
         };
         handlers.iter().map(row).collect()
@@ -131,6 +132,43 @@ impl Session {
                 Ok(value) => Ok(Outcome::Returned(value)),
                 Err(why) => Err(format!("{place}: the answer to {} cannot be {why}; it is nil, {}", name.word(), name.entry().answers)),
             },
+        }
+    }
+
+    /// Runs one handler on many events at once.
+    pub fn call_batch(&self, handler: usize, list: &[Value], allowance: Allowance) -> Answer {
+        let outcome = self.call_batch_handler(handler, list, allowance);
+        self.said(outcome)
+    }
+
+    fn call_batch_handler(&self, index: usize, list: &[Value], allowance: Allowance) -> Result<Outcome, String> {
+        let (name, function, place) = {
+            let handlers = self.host.handlers.borrow();
+            let handler = handlers.get(index).ok_or_else(|| format!("there is no handler {index}"))?;
+            (handler.event, handler.function.clone(), handler.place.clone())
+        };
+        let argument = self.views.arguments(&self.lua, name, list).map_err(|error| format!("{place}: {}", self.trouble(&error)))?;
+        let moment = Moment { name, is_before_writing: list.iter().all(|data| is_before_writing(name, data)) };
+        let misfit = |what: String| {
+            Err(format!("{place}: the answer to many events of {} is nil or a table from positions to answers, not {what}", name.word()))
+        };
+        match self.run(Some(moment), name.word(), &place, allowance, (&function, argument))? {
+            Ran::Refused(refused) => Ok(refused),
+            Ran::Returned(LuaValue::Nil) => Ok(Outcome::Answers(Vec::new())),
+            Ran::Returned(LuaValue::Table(answers)) => {
+                let mut found = Vec::new();
+                for pair in answers.pairs::<LuaValue, LuaValue>() {
+                    let (key, value) = pair.map_err(|error| format!("{place}: {}", self.trouble(&error)))?;
+                    let position = key.as_integer().and_then(|position| usize::try_from(position).ok());
+                    let Some(position) = position.filter(|position| (1..=list.len()).contains(position)) else {
+                        return misfit(format!("one with the key {}", key.to_string().unwrap_or_else(|_| key.type_name().into())));
+                    };
+                    let value = self.host.json(&value).map_err(|why| format!("{place}: the answer to {} cannot be {why}", name.word()))?;
+                    found.push((position - 1, value));
+                }
+                Ok(Outcome::Answers(found))
+            }
+            Ran::Returned(other) => misfit(format!("a {}", other.type_name())),
         }
     }
 

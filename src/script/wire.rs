@@ -26,6 +26,15 @@ pub enum Request {
         /// What it may cost.
         allowance: Allowance,
     },
+    /// Run one handler on many events of its name at once.
+    Batch {
+        /// Its index.
+        handler: usize,
+        /// The arguments.
+        list: Vec<Value>,
+        /// What it may cost.
+        allowance: Allowance,
+    },
     /// What `cr.state` holds.
     Keep,
     /// Put this into `cr.state`.
@@ -50,6 +59,8 @@ pub enum Outcome {
     Loaded(Vec<HandlerRow>),
     /// The handler returned this; null for no opinion.
     Returned(Value),
+    /// The handler for many events returned these, each with the position of its event from 0.
+    Answers(Vec<(usize, Value)>),
     /// The handler returned `cr.STOP`.
     Stopped,
     /// The handler called `cr.fail`.
@@ -78,6 +89,8 @@ pub struct HandlerRow {
     pub event: String,
     /// Its filter as it was given.
     pub filter: Map<String, Value>,
+    /// Whether it takes many events at once.
+    pub is_batch: bool,
     /// Where it is defined: script and line.
     pub place: String,
 }

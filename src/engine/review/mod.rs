@@ -40,6 +40,15 @@ impl<'p> Review<'p> {
         Review { policies, mappings }
     }
 
+    /// Shows files that are about to be asked about to those who want to see them at once.
+    pub fn foresee_files<'a>(&mut self, files: impl Iterator<Item = (Vec<&'a Probe<'a>>, &'static str)>) -> Result<(), Failure> {
+        if !self.policies.foresees(Name::FileDisposition) {
+            return Ok(());
+        }
+        let events: Vec<Event> = files.map(|(probes, kind)| Event::FileDisposition(self.file_event(&probes, kind))).collect();
+        self.policies.foresee(&events).at(Stage::Review)
+    }
+
     /// What becomes of a regular file that these probes reach.
     pub fn file(&mut self, probes: &[&Probe<'_>], kind: &str) -> Result<FileChoice, Failure> {
         let first = probes[0];

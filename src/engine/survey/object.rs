@@ -47,6 +47,11 @@ pub fn describe(
     let groups = group(&probes);
     let facts = Rc::new(facts(seen, frozen));
     let mut obstacles = Obstacles::default();
+    let asked = groups.iter().filter_map(|group| {
+        let kind = group.kind.filter(|kind| matches!(kind.question(), Question::File))?;
+        Some((group.members.iter().map(|index| &probes[*index]).collect(), kind.tag().kind))
+    });
+    findings.review.foresee_files(asked)?;
     let mut decided = Vec::with_capacity(groups.len());
     for group in groups {
         let members: Vec<&Probe<'_>> = group.members.iter().map(|index| &probes[*index]).collect();
