@@ -54,6 +54,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::ready_made::cases,
     crate::restarter::cases,
     crate::namespace::cases,
+    crate::outsiders::cases,
     crate::terminals::cases,
     crate::ready::cases,
     crate::stops::cases,

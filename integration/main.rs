@@ -18,6 +18,7 @@ mod kills;
 mod looking;
 mod namespace;
 mod observe;
+mod outsiders;
 mod prepare;
 mod ready;
 mod ready_made;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::{KindError, Uses};
+use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
 use crate::sys::process;
@@ -210,6 +210,8 @@ pub struct Build<'a> {
     pub path: &'a dyn Fn(&Path) -> PathBuf,
     /// The object being built, with its size and path.
     pub object: &'a Object,
+    /// The objects that have been made so far, by position; the others are empty.
+    pub made: &'a [Built],
     /// The id that a saved process or thread has now, once it is there ([`super::When::Births`]); any other id stays as it is.
     pub id: &'a dyn Fn(i32) -> i32,
     /// What the job does with each object, by position.

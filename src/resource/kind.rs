@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::file::replace::Replaced;
 use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Question, When};
 use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
-use crate::image::{Description, FileAction, Object, ObjectId, Record, Tag};
+use crate::image::{Description, FileAction, Object, ObjectId, Record, Snapshot, Tag};
 use crate::tracee::{Answers, Batch};
 
 /// What makes two open file descriptions reach the same object.
@@ -114,6 +114,12 @@ pub trait FileKind: Sync + 'static {
         When::Restarter
     }
 
+    /// Other objects of the job that must be made before this one, by the numbers that [`Capture::queues`] and descriptions name. Objects that
+    /// need each other in a circle are refused.
+    fn needs(&self, _state: &Self::State, _snapshot: &Snapshot) -> Vec<ObjectId> {
+        Vec::new()
+    }
+
     /// Everything that can be known to be wrong before anything is made. All complaints are reported together.
     fn plan(&self, _state: &Self::State, _object: (ObjectId, &Object), _cx: &mut Plan<'_>) -> Result<(), KindError> {
         Ok(())
@@ -206,6 +212,11 @@ pub trait TaskKind: Sync + 'static {
     /// Describes the state: from `/proc`, or with questions added to `ask`, whose answers the returned function reads.
     fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Self::State>, KindError>;
 
+    /// Whether it keeps the task from making system calls: the restart has to suspend it.
+    fn filters_calls(&self) -> bool {
+        false
+    }
+
     /// Everything that can be known to be wrong before anything is made.
     fn plan(&self, _state: &Self::State, _cx: &mut Plan<'_>) -> Result<(), KindError> {
         Ok(())
@@ -263,6 +274,7 @@ impl<K: FileKind> AnyFileKind for K {
 pub trait AnyTaskKind: Sync {
     fn tag(&self) -> Tag;
     fn step(&self) -> Step;
+    fn filters_calls(&self) -> bool;
     fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Record>, KindError>;
     fn plan(&self, record: &Record, cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn apply(&self, record: &Record, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
@@ -275,6 +287,9 @@ impl<K: TaskKind> AnyTaskKind for K {
     }
     fn step(&self) -> Step {
         K::STEP
+    }
+    fn filters_calls(&self) -> bool {
+        TaskKind::filters_calls(self)
     }
     fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<Record>, KindError> {
         let later = TaskKind::capture(self, probe, ask)?;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Bind, Build, Built, Committed, FileKind, KindError, Opened, Plan};
-use crate::image::{Description, FileAction, Object, ObjectId, Tag};
+use crate::image::{Description, FileAction, Object, ObjectId, Snapshot, Tag};
 use crate::tracee::Batch;
 
 /// Where and when an object is made again.
@@ -90,6 +90,7 @@ pub trait LiveObject {
     fn difference(&self, path: &Path) -> Option<Difference>;
     fn dispose(&mut self, action: FileAction, path: &Path) -> Result<Disposed, KindError>;
     fn when(&self) -> When;
+    fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId>;
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn seed(&self, address: u64, batch: &mut Batch);
@@ -124,6 +125,9 @@ impl<K: FileKind> LiveObject for Live<K> {
     }
     fn when(&self) -> When {
         self.kind.when(&self.state)
+    }
+    fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId> {
+        self.kind.needs(&self.state, snapshot)
     }
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         self.kind.plan(&self.state, object, cx)

@@ -20,6 +20,7 @@ struct Sort {
 
 const SORTS: &[Sort] = &[
     Sort { name: "file", group: "file", list: "FILE_KINDS" },
+    Sort { name: "memory", group: "memory", list: "FILE_KINDS" },
     Sort { name: "process", group: "task", list: "PROCESS_KINDS" },
     Sort { name: "thread", group: "task", list: "THREAD_KINDS" },
 ];

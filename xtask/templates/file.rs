@@ -28,10 +28,10 @@ impl FileKind for TYPE {
     }
 
     fn build(&self, _state: &TYPEV1, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<Built, KindError> {
-        Err(KindError::Unsupported { what: "NAME".into(), remedy: "write this kind".into() })
+        Err(KindError::Unrestorable { what: "NAME".into(), remedy: "write this kind".into() })
     }
 
     fn open(&self, _state: &TYPEV1, _built: &Built, _description: &Description, _cx: &mut Build<'_>) -> Result<Opened, KindError> {
-        Err(KindError::Unsupported { what: "NAME".into(), remedy: "write this kind".into() })
+        Err(KindError::Unrestorable { what: "NAME".into(), remedy: "write this kind".into() })
     }
 }

@@ -43,10 +43,12 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
     let own = inherited_descriptors();
     check_descriptors(snapshot).at(Stage::Plan)?;
     let mut objects = Objects::new(own);
-    for (id, object, live) in graph.objects(snapshot) {
+    objects.built.resize_with(snapshot.objects.len(), Built::default);
+    for &id in graph.order() {
+        let (object, live) = (&snapshot.objects[id as usize], graph.live(id));
         let build = |cx: &mut Build<'_>| if live.when() == When::Births { Ok(Built::default()) } else { live.build((id, object), cx) };
-        let made = with_context((snapshot, plan, object), &|id| id, notes, build);
-        objects.built.push(made.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?);
+        let made = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, build);
+        objects.built[id as usize] = made.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     for description in &snapshot.descriptions {
         if graph.live(description.object).when() == When::Births {
@@ -72,12 +74,13 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
 /// Calls a kind with what it has at this time, and takes its warnings.
 fn with_context<T>(
     (snapshot, plan, object): (&Snapshot, &Plan, &Object),
+    made: &[Built],
     id: &dyn Fn(i32) -> i32,
     notes: &mut Notes,
     act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
 ) -> Result<T, KindError> {
     let path = |saved: &Path| plan.path(saved);
-    let mut cx = Build { snapshot, path: &path, object, id, uses: &plan.uses, warnings: Vec::new() };
+    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, warnings: Vec::new() };
     let result = act(&mut cx);
     notes.lose_all(&Subject::path(&object.path), cx.warnings);
     result
@@ -93,9 +96,10 @@ pub fn after_births(
     notes: &mut Notes,
 ) -> Result<(), Failure> {
     let now = |id: i32| ids.get(&id).copied().unwrap_or(id);
-    for (id, object, live) in graph.objects(snapshot).filter(|(_, _, live)| live.when() == When::Births) {
+    for id in graph.order().iter().copied().filter(|id| graph.live(*id).when() == When::Births) {
+        let (object, live) = (&snapshot.objects[id as usize], graph.live(id));
         let about = |failure: Failure| failure.about(Subject::path(&object.path));
-        let made = with_context((snapshot, plan, object), &now, notes, |cx| live.build((id, object), cx));
+        let made = with_context((snapshot, plan, object), &objects.built, &now, notes, |cx| live.build((id, object), cx));
         objects.built[id as usize] = made.at(Stage::Build).map_err(about)?;
         for (number, description) in (0..).zip(&snapshot.descriptions).filter(|(_, description)| description.object == id) {
             let opened = objects.open((snapshot, graph, plan), &now, description, notes).at(Stage::Build).map_err(about)?;
@@ -104,7 +108,7 @@ pub fn after_births(
             }
         }
         let built = &objects.built[id as usize];
-        let settled = with_context((snapshot, plan, object), &now, notes, |cx| live.settle((id, object), built, cx));
+        let settled = with_context((snapshot, plan, object), &objects.built, &now, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(about)?;
     }
     Ok(())
@@ -114,7 +118,7 @@ pub fn after_births(
 pub fn settle(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
     let early = graph.objects(snapshot).zip(&objects.built).filter(|((_, _, live), _)| live.when() != When::Births);
     for ((id, object, live), built) in early {
-        let settled = with_context((snapshot, plan, object), &|id| id, notes, |cx| live.settle((id, object), built, cx));
+        let settled = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     Ok(())
@@ -147,7 +151,7 @@ pub fn commit(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects
     // What can be undone comes first.
     all.sort_by_key(|(_, built)| built.descriptors.is_empty());
     for ((id, object, live), built) in all {
-        let committed = with_context((snapshot, plan, object), &|id| id, notes, |cx| live.commit((id, object), built, cx));
+        let committed = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, |cx| live.commit((id, object), built, cx));
         match committed.at(Stage::Release) {
             Ok(committed) => commits.0.extend(committed.replaced),
             Err(failure) => {
@@ -184,7 +188,7 @@ impl Objects {
         let object = &snapshot.objects[description.object as usize];
         let live: &dyn LiveObject = graph.live(description.object);
         let built = &self.built[description.object as usize];
-        let opened = with_context((snapshot, plan, object), id, notes, |cx| live.open(built, description, cx))?;
+        let opened = with_context((snapshot, plan, object), &self.built, id, notes, |cx| live.open(built, description, cx))?;
         if let Opened::New(fd) = &opened {
             file::open::dress(fd.as_fd(), description, live.seeks())?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;

@@ -16,6 +16,7 @@ use crate::engine::request::Place;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, State};
 use crate::resource::memory::special;
+use crate::resource::{AnyTaskKind, task_kind};
 use crate::sys::{Errno, process};
 use crate::tracee::robust::Disarmed;
 use crate::tracee::stub::{self, Birth};
@@ -103,7 +104,7 @@ pub fn raise(
         .processes
         .iter()
         .flat_map(|process| &process.threads)
-        .any(|thread| thread.records.iter().any(|record| record.kind == "seccomp"));
+        .any(|thread| thread.records.iter().any(|record| task_kind(record).is_ok_and(AnyTaskKind::filters_calls)));
     let (mut seed, scratch) = first_stub(snapshot, plan, filtered).at(Stage::Raise)?;
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
     park(graph, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;

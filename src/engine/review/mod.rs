@@ -15,7 +15,7 @@ use crate::image::{AreaAction, FileAction, FileChoice, ObjectAction, ObjectChoic
 use crate::policy::event::{AreaEvent, DescriptorRef, FileEvent, ObjectEvent, Side};
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::MapEntry;
-use crate::resource::{KindError, Probe};
+use crate::resource::{KindError, Probe, file};
 
 /// How the job maps a file.
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,7 +108,7 @@ impl<'p> Review<'p> {
             side: Side::Checkpoint,
             pid: first.pid,
             descriptors: descriptors(probes),
-            kind: kind.unwrap_or(kind_word(first)).into(),
+            kind: kind.unwrap_or(file::word_of(first)).into(),
             path: first.link.to_string_lossy().into_owned(),
             restorable: kind.is_some(),
             ..ObjectEvent::default()
@@ -182,21 +182,6 @@ fn descriptors(probes: &[&Probe<'_>]) -> Vec<DescriptorRef> {
 
 fn strip_deleted(path: &str, is_deleted: bool) -> String {
     path.strip_suffix(" (deleted)").filter(|_| is_deleted).unwrap_or(path).to_owned()
-}
-
-/// What to call an object that no kind knows.
-fn kind_word(probe: &Probe<'_>) -> &'static str {
-    match probe.file_type() {
-        libc::S_IFSOCK => "socket",
-        libc::S_IFCHR | libc::S_IFBLK => "device",
-        _ => {
-            let link = probe.link.to_string_lossy();
-            ["inotify", "fanotify", "userfaultfd", "io_uring", "perf_event", "bpf", "pidfd"]
-                .into_iter()
-                .find(|word| link.contains(word))
-                .unwrap_or("unknown")
-        }
-    }
 }
 
 /// Open flags in the words of open(2).

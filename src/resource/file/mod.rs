@@ -57,6 +57,21 @@ pub fn is_shared_memory(probe: &Probe<'_>) -> bool {
     is_named_so && probe.file_type() == libc::S_IFREG && probe.is_deleted()
 }
 
+/// What policies are told that an object is which no kind knows, in one word.
+pub fn word_of(probe: &Probe<'_>) -> &'static str {
+    match probe.file_type() {
+        libc::S_IFSOCK => "socket",
+        libc::S_IFCHR | libc::S_IFBLK => "device",
+        _ => {
+            let link = probe.link.to_string_lossy();
+            ["inotify", "fanotify", "userfaultfd", "io_uring", "perf_event", "bpf", "pidfd"]
+                .into_iter()
+                .find(|word| link.contains(word))
+                .unwrap_or("unknown")
+        }
+    }
+}
+
 fn anonymous(class: &str) -> String {
     let class = class.trim_matches(['[', ']']);
     let word = match class {

@@ -81,6 +81,7 @@ impl<'k, K: FileKind> Round<'k, K> {
             path: &|path| path.to_owned(),
             object: &object,
             id: &|id| id,
+            made: &[],
             uses: &uses(&self.snapshot),
             warnings: vec![],
         };

@@ -52,6 +52,10 @@ impl TaskKind for Seccomp {
     const TAG: Tag = Tag::new("seccomp", 1);
     const STEP: Step = Step::Filters;
 
+    fn filters_calls(&self) -> bool {
+        true
+    }
+
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<SeccompV1>, KindError> {
         let (mode, no_new_privs) = (probe.status.seccomp, probe.status.no_new_privs);
         let mut state = SeccompV1 { mode, no_new_privs, ..SeccompV1::default() };

@@ -13,7 +13,7 @@ use crate::docs::kinds::Section;
 use crate::place::workspace;
 
 /// Programs of `testprogs/` that need no row of their own, each with the reason.
-const NO_ROW: &[(&str, &str)] = &[];
+const NO_ROW: &[(&str, &str)] = &[("outsider", "run by the scenes of integration/outsiders.rs")];
 
 /// A kind: the directory it is in, and its name.
 type Kind = (String, String);
@@ -32,6 +32,7 @@ pub fn check(sources: &[Source]) -> Vec<Complaint> {
             complaints.extend(uses(source, kind, other));
         }
     }
+    complaints.extend(sources.iter().filter(|source| source.is_under("src/engine")).flat_map(|source| quotes(source, &kinds)));
     complaints.extend(unmatched(&programs, &table, &rows));
     complaints.extend(docs::stale(sources));
     complaints
@@ -63,6 +64,15 @@ fn incomplete(source: &Source, name: &str, programs: &BTreeSet<String>, rows: &B
         missing.push(format!("no row {name:?} in integration/table.rs"));
     }
     missing.into_iter().map(|what| source.at(1, &format!("kind `{name}`: {what}"))).collect()
+}
+
+/// Where the engine quotes the name of a kind: what it does differently for one belongs into the traits of kinds.
+fn quotes(source: &Source, kinds: &[(&Source, Kind)]) -> Vec<Complaint> {
+    let lines = source.text.lines().enumerate().take_while(|(_, line)| line.trim() != "#[cfg(test)]");
+    let code = lines.filter(|(_, line)| !line.trim_start().starts_with("//"));
+    let names = |line: &str| kinds.iter().find(|(_, kind)| line.contains(&format!("\"{}\"", kind.1))).map(|(_, kind)| kind.1.clone());
+    let what = |name: String| format!("the engine names the kind `{name}`: give its trait what makes the difference");
+    code.filter_map(|(index, line)| names(line).map(|name| source.at(index + 1, &what(name)))).collect()
 }
 
 /// Where one kind uses another.
