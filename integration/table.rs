@@ -183,6 +183,7 @@ pub const ROWS: &[Row] = &[
     row("async"),
     row("auxv"),
     row("bare"),
+    row("big_reservation"),
     row("blocked_pipe"),
     row("busy").restless(),
     row("capability"),

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use super::holder::wait_while;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::Snapshot;
 use crate::proc::ProcDir;
@@ -31,7 +32,25 @@ pub fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Resu
     }
     let since = frozen.since;
     frozen.release().at(Stage::Release)?;
-    Ok(since.elapsed())
+    let stood_still = since.elapsed();
+    if signal == Some(libc::SIGKILL) && !is_moved() {
+        wait_for_the_end(&saved);
+    }
+    Ok(stood_still)
+}
+
+/// Whether we have been moved into the pid namespace of the job, away from our parent: it may end with the job, and we with it.
+fn is_moved() -> bool {
+    nix::unistd::getppid().as_raw() == 0
+}
+
+/// Whoever reads that the job was killed may want its ids: waits a bounded time until they are free. A parent other than init may never wait
+/// for its child, or wait for us right now: the child's end is enough then.
+fn wait_for_the_end(saved: &HashSet<i32>) {
+    const PATIENCE: Duration = Duration::from_secs(2);
+    const INIT: i32 = 1;
+    let ids: Vec<i32> = saved.iter().copied().collect();
+    wait_while(&ids, PATIENCE, |holder| holder.zombie_of().is_none_or(|parent| parent == INIT));
 }
 
 fn send_to(process: &FrozenProcess, signal: i32) -> Result<(), KindError> {

@@ -8,6 +8,7 @@ pub mod saved;
 
 mod afterwards;
 mod checkpoint;
+mod holder;
 mod note;
 mod origin;
 mod output;

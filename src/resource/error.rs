@@ -32,6 +32,9 @@ pub enum KindError {
     /// Somebody has what the job needs.
     #[error("{what} is taken{}", by.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     Taken { what: String, by: Option<i32>, remedy: String },
+    /// Somebody has an id of the job, or had it a moment ago.
+    #[error("process id {id} is in use")]
+    IdTaken { id: i32 },
     /// Rights that the user of the restart does not have.
     #[error("{what}")]
     Denied { what: String, remedy: String },
@@ -50,6 +53,9 @@ pub enum KindError {
 }
 
 impl KindError {
+    /// What to do when an id of the job is in use.
+    pub const ID_REMEDY: &str = "wait until it is free (hooks/wait_for_pid.lua does), restart in namespaces where it is free: --namespace, or with new ids: --no-restore-pid";
+
     /// A failed call about no particular file.
     pub fn host(attempt: impl Into<String>, source: Errno) -> KindError {
         KindError::Host { attempt: attempt.into(), path: None, source }
@@ -71,7 +77,7 @@ impl Classified for KindError {
             KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
             KindError::Changed { .. } => Class::Env,
-            KindError::Taken { .. } => Class::Temp,
+            KindError::Taken { .. } | KindError::IdTaken { .. } => Class::Temp,
             KindError::Denied { .. } => Class::Env,
             KindError::Proc(error) => error.class(),
             KindError::Tracee(error) => error.class(),
@@ -85,7 +91,7 @@ impl Classified for KindError {
             KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Some(libc::EINVAL),
             KindError::Host { source, .. } => Some(*source as i32),
             KindError::Changed { .. } => Some(libc::ESTALE),
-            KindError::Taken { .. } => Some(libc::EBUSY),
+            KindError::Taken { .. } | KindError::IdTaken { .. } => Some(libc::EBUSY),
             KindError::Denied { .. } => Some(libc::EPERM),
             KindError::Proc(error) => error.errno(),
             KindError::Tracee(error) => error.errno(),
@@ -96,6 +102,7 @@ impl Classified for KindError {
     fn subject(&self) -> Subject {
         match self {
             KindError::Host { path: Some(path), .. } | KindError::Changed { path, .. } => Subject::path(path),
+            KindError::IdTaken { id } => Subject::pid(*id),
             KindError::Proc(error) => error.subject(),
             KindError::Tracee(error) => error.subject(),
             KindError::Record(error) => error.subject(),
@@ -115,6 +122,7 @@ impl Classified for KindError {
             | KindError::Unrestorable { remedy, .. }
             | KindError::Taken { remedy, .. }
             | KindError::Denied { remedy, .. } => Some(remedy.clone()),
+            KindError::IdTaken { .. } => Some(KindError::ID_REMEDY.into()),
             KindError::UnknownKind { .. } => Some(OTHER_RELEASE.into()),
             KindError::Host { path: Some(_), source: Errno::ENOENT, .. } => {
                 Some("put the file back, or say where it is now with --relocate OLD=NEW".into())

@@ -4,8 +4,10 @@
 
 use std::path::PathBuf;
 
+use crate::engine::holder::Holder;
 use crate::error::{Class, Classified, Subject};
 use crate::image::CR_EBADARCH;
+use crate::resource::KindError;
 use crate::sys::Errno;
 
 /// Why a restart is refused.
@@ -13,17 +15,20 @@ use crate::sys::Errno;
 #[allow(missing_docs, reason = "fields are named in the messages")]
 pub enum PlanError {
     /// A process, thread, group or session id of the job is in use.
-    #[error("{what} {id} is in use{}", by.as_ref().map(|by| format!(": {by}")).unwrap_or_default())]
-    IdTaken { what: &'static str, id: i32, by: Option<String> },
+    #[error("{what} {id} is in use: {by}")]
+    IdTaken { what: &'static str, id: i32, by: Holder },
     /// We may not choose ids.
     #[error("process ids can only be restored with the capability CAP_CHECKPOINT_RESTORE")]
     IdForbidden,
-    /// A session or group that cannot be built from user space.
-    #[error("process {pid} cannot be put back into {what} {id}")]
-    Lineage { pid: i32, what: &'static str, id: i32 },
+    /// Sharing that no clone(2) can make again.
+    #[error("process {pid} shares memory or descriptors with a process that is neither its parent nor a child of its parent")]
+    Lineage { pid: i32 },
     /// The processor or kernel is another.
     #[error("this machine differs from the one of the checkpoint: {what}")]
     Machine { what: String },
+    /// We cannot even look at ourselves.
+    #[error("cannot read our own {what}")]
+    Own { what: &'static str, source: Errno },
     /// A limit of ours is too low.
     #[error("the job needs {needed} open descriptors and the limit is {limit}")]
     Descriptors { needed: u64, limit: u64 },
@@ -72,7 +77,7 @@ impl Classified for PlanError {
             PlanError::IdTaken { .. } => Class::Temp,
             PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
-            PlanError::Machine { .. } => Class::Env,
+            PlanError::Machine { .. } | PlanError::Own { .. } => Class::Env,
             PlanError::Open { .. }
             | PlanError::Descriptor { .. }
             | PlanError::OnePart { .. }
@@ -95,7 +100,7 @@ impl Classified for PlanError {
             PlanError::Descriptors { .. } => libc::EMFILE,
             PlanError::NoStandard { .. } => libc::EBADF,
             PlanError::NoRoom { .. } => libc::ENOMEM,
-            PlanError::Open { source, .. } | PlanError::Descriptor { source, .. } => *source as i32,
+            PlanError::Open { source, .. } | PlanError::Descriptor { source, .. } | PlanError::Own { source, .. } => *source as i32,
             PlanError::Several { code, .. } => *code,
         })
     }
@@ -103,12 +108,13 @@ impl Classified for PlanError {
     fn subject(&self) -> Subject {
         match self {
             PlanError::IdTaken { id, .. } => Subject::pid(*id),
-            PlanError::Lineage { pid, .. } => Subject::pid(*pid),
+            PlanError::Lineage { pid } => Subject::pid(*pid),
             PlanError::Open { path, .. } | PlanError::Parts { path, .. } | PlanError::NoPart { path } => Subject::path(path),
             PlanError::NoStandard { fd, .. } | PlanError::Descriptor { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
             | PlanError::OnePart { .. }
             | PlanError::Machine { .. }
+            | PlanError::Own { .. }
             | PlanError::Descriptors { .. }
             | PlanError::NoRoom { .. }
             | PlanError::Several { .. }
@@ -118,12 +124,19 @@ impl Classified for PlanError {
 
     fn remedy(&self) -> Option<String> {
         match self {
-            PlanError::IdTaken { .. } => Some("wait until it is free, or restart with new ids: --no-restore-pid".into()),
+            PlanError::IdTaken { what: "session", .. } => Some("leave out --restore-sid, or restart in namespaces: --namespace".into()),
+            PlanError::IdTaken { what: "process group", .. } => {
+                Some("leave out --restore-pgid, or restart in namespaces: --namespace".into())
+            }
+            PlanError::IdTaken { by, .. } => Some(match by.zombie_of() {
+                None => KindError::ID_REMEDY.into(),
+                Some(parent) => format!("end process {parent} or let it wait for its children; or {}", KindError::ID_REMEDY),
+            }),
             PlanError::IdForbidden => Some(
                 "run as root, allow user namespaces (cr_restart --verbose says what is missing), or restart with new ids: --no-restore-pid"
                     .into(),
             ),
-            PlanError::Lineage { .. } => Some("leave out --restore-sid and --restore-pgid".into()),
+            PlanError::Own { source: Errno::EMFILE, .. } => Some("raise the limit on open files with ulimit -n".into()),
             PlanError::Machine { .. } => {
                 Some("restart on a machine with the same kernel and a processor that has the same features".into())
             }
@@ -136,7 +149,7 @@ impl Classified for PlanError {
                 Some("keep all files of one checkpoint, and no others, in the directory".into())
             }
             PlanError::Several { remedy, .. } => remedy.clone(),
-            PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => None,
+            PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } | PlanError::Lineage { .. } | PlanError::Own { .. } => None,
         }
     }
 }

@@ -4,8 +4,9 @@
 //! reads as 0, and a session that the restarter does not make anew keeps the restarter's terminal.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::engine::holder::{Holder, wait_while};
 use crate::engine::origin;
 use crate::engine::request::Place;
 use crate::image::{Process, Snapshot};
@@ -39,21 +40,29 @@ pub fn are_still_the_jobs(snapshot: &Snapshot) -> bool {
     saved.boot_id == origin::here().boot_id && snapshot.processes.iter().any(is_held)
 }
 
-/// Waits a moment for processes of the job to end.
+/// How long a restart waits for ids of the job that are about to become free.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Waits a moment for processes of the job to end, and for their parents to have noticed.
 pub fn wait_until_free(snapshot: &Snapshot) {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    const PAUSE: Duration = Duration::from_millis(5);
-    let begun = Instant::now();
-    let is_there = |process: &Process| std::path::Path::new(&format!("/proc/{}", process.pid)).exists();
-    while begun.elapsed() < PATIENCE && snapshot.processes.iter().any(is_there) {
-        std::thread::sleep(PAUSE);
-    }
+    wait_while(&of_tasks(snapshot), PATIENCE, |_| true);
+}
+
+/// Waits a moment for those who have ids of the job and have ended already: init may be slow, and takes them away some time after a kill.
+pub fn wait_for_zombies(snapshot: &Snapshot) {
+    wait_while(&of_tasks(snapshot), PATIENCE, Holder::is_zombie);
 }
 
 /// Makes the kernel hand out numbers that the job does not need, to the restarter's threads and stubs first of all.
 pub fn leave_free(snapshot: &Snapshot) -> io::Result<()> {
     let most: i32 = std::fs::read_to_string("/proc/sys/kernel/pid_max")?.trim().parse().map_err(io::Error::other)?;
     std::fs::write("/proc/sys/kernel/ns_last_pid", widest_gap(all(snapshot), most).to_string())
+}
+
+/// The ids of processes and threads.
+fn of_tasks(snapshot: &Snapshot) -> Vec<i32> {
+    let threads = snapshot.processes.iter().flat_map(|process| process.threads.iter().map(|thread| thread.tid));
+    snapshot.processes.iter().map(|process| process.pid).chain(threads).collect()
 }
 
 fn all(snapshot: &Snapshot) -> Vec<i32> {

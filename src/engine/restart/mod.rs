@@ -27,7 +27,7 @@ pub use prove::prove;
 
 use super::note::Notes;
 use super::observe::{Observer, RestartReport};
-use super::request::{RestartRequest, Source};
+use super::request::{Place, RestartRequest, Source};
 use super::review;
 use crate::error::{At, Failure, Stage};
 use crate::image::{OTHER_RELEASE, Snapshot, State};
@@ -35,6 +35,7 @@ use crate::policy::event::{PidPair, RunningEvent, Timings};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack};
+use crate::resource::KindError;
 use crate::sys::process;
 
 /// A context file that has been read, and what was decided about its restart.
@@ -94,7 +95,7 @@ pub fn restart(
                 process::reap_killed();
             }
             // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
-            let id_taken = |failure: &Failure| failure.stage == Stage::Raise && failure.code == libc::EBUSY;
+            let id_taken = |failure: &Failure| matches!(failure.cause.downcast_ref(), Some(KindError::IdTaken { .. }));
             if attempt == MOST_ATTEMPTS || !result.as_ref().is_err_and(id_taken) {
                 break result;
             }
@@ -122,6 +123,9 @@ fn run(
     if opened.ids != Ids::New && !pages.is_seekable() && ids::are_still_the_jobs(snapshot) {
         pages.spool()?;
         ids::wait_until_free(snapshot);
+    }
+    if opened.ids != Ids::New && request.place == Place::Host && !policies.dry_run {
+        ids::wait_for_zombies(snapshot);
     }
     let plan = plan::plan(snapshot, graph, request, opened.ids, &opened.relocations, notes);
     let plan = plan.map_err(|failure| naming_release(failure, snapshot))?;
@@ -213,7 +217,6 @@ fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>
 mod test {
     use super::*;
     use crate::image::{Origin, Record, RecordError, Tag};
-    use crate::resource::KindError;
 
     #[test]
     fn a_record_of_a_later_release_names_that_release() {

@@ -10,6 +10,7 @@ use super::PlanError;
 use super::graph::Graph;
 use super::ids;
 use super::space::find_room;
+use crate::engine::holder::Holder;
 use crate::engine::note::Notes;
 use crate::engine::origin;
 use crate::engine::request::{Place, RestartRequest};
@@ -18,11 +19,12 @@ use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
 use crate::resource::{KindError, Plan as KindPlan, Room, Uses, When, task_kind, uses};
+use crate::sys::Errno;
 use crate::sys::process::has_capability;
 use crate::tracee::Scratch;
 
 /// Who makes a process, and what its parent is then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Maker {
     /// The first stub, as a sibling: its parent is the restarter.
     Restarter,
@@ -157,7 +159,7 @@ fn check_machine(snapshot: &Snapshot) -> Result<(), PlanError> {
     }
     // Headers, symbols and notes fill the first page; the code behind them is patched for each processor.
     let compared = snapshot.vdso.len().min(4096);
-    match own_vdso() {
+    match own_vdso()? {
         Some(own) if own.len() == snapshot.vdso.len() && own[..compared] == snapshot.vdso[..compared] => Ok(()),
         Some(_) | None => {
             let what = format!("the vdso of kernel {} is not that of kernel {}", here.kernel, saved.kernel);
@@ -166,21 +168,25 @@ fn check_machine(snapshot: &Snapshot) -> Result<(), PlanError> {
     }
 }
 
-fn own_vdso() -> Option<Vec<u8>> {
+fn own_vdso() -> Result<Option<Vec<u8>>, PlanError> {
     use std::os::unix::fs::FileExt;
-    let (start, end) = own_areas().into_iter().find(|area| area.2.ends_with("[vdso]")).map(|area| (area.0, area.1))?;
-    let mut bytes = vec![0; usize::try_from(end - start).ok()?];
-    std::fs::File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, start).ok()?;
-    Some(bytes)
+    let Some((start, end, _)) = own_areas()?.into_iter().find(|area| area.2.ends_with("[vdso]")) else { return Ok(None) };
+    let mut bytes = vec![0; usize::try_from(end - start).unwrap_or(0)];
+    let read = std::fs::File::open("/proc/self/mem").and_then(|file| file.read_exact_at(&mut bytes, start));
+    read.map(|()| Some(bytes)).map_err(|error| own("vdso", &error))
 }
 
-fn own_areas() -> Vec<(u64, u64, String)> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+fn own_areas() -> Result<Vec<(u64, u64, String)>, PlanError> {
+    let maps = std::fs::read_to_string("/proc/self/maps").map_err(|error| own("memory map", &error))?;
     let parse = |line: &str| {
         let (start, end) = line.split_once(' ')?.0.split_once('-')?;
         Some((u64::from_str_radix(start, 16).ok()?, u64::from_str_radix(end, 16).ok()?, line.to_owned()))
     };
-    maps.lines().filter_map(parse).collect()
+    Ok(maps.lines().filter_map(parse).collect())
+}
+
+fn own(what: &'static str, error: &std::io::Error) -> PlanError {
+    PlanError::Own { what, source: Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) }
 }
 
 /// No id of the job may be in use, and we must be allowed to choose ids.
@@ -204,18 +210,7 @@ fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanEr
 }
 
 fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
-    let Ok(status) = std::fs::read_to_string(format!("/proc/{id}/status")) else { return Ok(()) };
-    let line = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let state = if line("State:").is_some_and(|state| state.starts_with('Z')) {
-        format!(", which has ended and waits for its parent {}", line("PPid:").unwrap_or("?"))
-    } else {
-        String::new()
-    };
-    let by = match line("Tgid:") {
-        Some(group) if group != id.to_string() => format!("a thread of process {group} ({})", line("Name:").unwrap_or("?")),
-        Some(_) | None => format!("process {id} ({}){state}", line("Name:").unwrap_or("?")),
-    };
-    Err(PlanError::IdTaken { what, id, by: Some(by) })
+    Holder::of(id).map_or(Ok(()), |by| Err(PlanError::IdTaken { what, id, by }))
 }
 
 /// Asks every kind about everything; one complaint is reported as it is, several together.
@@ -278,7 +273,7 @@ fn lay_out(snapshot: &Snapshot, graph: &Graph) -> Result<(u64, u64, Parked), Pla
     let added = |sum: u64, room: &Room| sum.checked_add(room.bytes.checked_next_multiple_of(room.align)?)?.checked_add(2 * room.align);
     let bytes = rooms.iter().try_fold(scratch_room, |sum, (_, room)| added(sum, room));
     let bytes = bytes.ok_or(PlanError::NoRoom { bytes: u64::MAX })?;
-    let own: Vec<(u64, u64)> = own_areas().into_iter().map(|area| (area.0, area.1)).collect();
+    let own: Vec<(u64, u64)> = own_areas()?.into_iter().map(|area| (area.0, area.1)).collect();
     let scratch = find_room(&snapshot.memories, &own, bytes).ok_or(PlanError::NoRoom { bytes })?;
     let vdso_parking = scratch + align(Scratch::footprint(Scratch::LARGE));
     let mut at = vdso_parking + align(VDSO_ROOM);
@@ -331,6 +326,6 @@ fn sharing_maker(snapshot: &Snapshot, index: usize, natural: Maker, first: Optio
         None => Ok(natural),
         Some(_) if matches!(natural, Maker::Parent(parent) if shares(parent)) => Ok(natural),
         Some(other) if makers[other] == natural => Ok(Maker::Sibling(other)),
-        Some(_) => Err(PlanError::Lineage { pid: process.pid, what: "the memory or descriptors of process", id: process.ppid }),
+        Some(_) => Err(PlanError::Lineage { pid: process.pid }),
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 
-use super::PlanError;
 use super::build::{Objects, settle};
 use super::fill::Fill;
 use super::graph::Graph;
@@ -112,7 +111,15 @@ pub fn raise(
     settle(snapshot, graph, plan, objects, notes)?;
     let writable = objects.close_programs(snapshot).at(Stage::Build)?;
     close_in_stub(&writable, &mut seed, &scratch).at(Stage::Raise)?;
-    let mut raising = Raising { snapshot, plan, scratch: &scratch, seed: &mut seed, seed_special: special, processes: Vec::new() };
+    let mut raising = Raising {
+        snapshot,
+        plan,
+        scratch: &scratch,
+        seed: &mut seed,
+        seed_special: special,
+        processes: Vec::new(),
+        sessions: HashMap::new(),
+    };
     for (index, saved) in snapshot.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
         let raised = raising.process(index).at(Stage::Raise).map_err(about)?;
@@ -124,6 +131,7 @@ pub fn raise(
     if plan.restore_pgid {
         raising.groups().at(Stage::Raise)?;
     }
+    raising.sessions.drain().for_each(|(_, placeholder)| discard(placeholder));
     raising.threads()?;
     raising.zombies().at(Stage::Raise)?;
     let processes = raising.processes;
@@ -223,6 +231,8 @@ struct Raising<'a> {
     seed: &'a mut Stopped,
     seed_special: Vec<(String, u64, u64)>,
     processes: Vec<Raised>,
+    /// Placeholders of leaders that have ended, by session and maker.
+    sessions: HashMap<(i32, Maker), Stopped>,
 }
 
 impl Raising<'_> {
@@ -278,13 +288,17 @@ impl Raising<'_> {
                 remedy: "leave out --restore-sid".into(),
             });
         }
-        // The session's leader has ended: a placeholder with its id makes the session, and the process in it.
+        // The session's leader has ended: a placeholder with its id makes the session, and all of its processes that have the same maker.
+        if let Some(placeholder) = self.sessions.get_mut(&(saved.sid, self.plan.makers[index])) {
+            return stub::spawn(placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
+        }
         let placeholder =
             Birth { pid: Some(saved.sid), share_memory: false, share_handlers: false, share_table: false, share_fs: false, ..birth };
-        let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(taken)?;
+        let leader_taken = |error: TraceeError| self::taken(error, saved.sid);
+        let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(leader_taken)?;
         become_leader(&mut placeholder, scratch)?;
         let made = stub::spawn(&mut placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
-        discard(placeholder);
+        self.sessions.insert((saved.sid, self.plan.makers[index]), placeholder);
         made
     }
 
@@ -314,7 +328,8 @@ impl Raising<'_> {
         };
         let members: Vec<usize> = (0..self.processes.len()).filter(|index| is_member(*index)).collect();
         let mut placeholders = Vec::new();
-        let mut made: Vec<i32> = Vec::new();
+        // The placeholder of a session leads the group of that number.
+        let mut made: Vec<i32> = self.sessions.keys().map(|(session, _)| *session).collect();
         for &index in &members {
             let group = group_of(index);
             if self.processes[index].pid == group {
@@ -417,10 +432,7 @@ fn taken_thread(error: TraceeError, saved: &Process) -> crate::resource::KindErr
 
 fn taken(error: TraceeError, id: i32) -> crate::resource::KindError {
     if stub::is_id_taken(&error) {
-        let what = PlanError::IdTaken { what: "process id", id, by: None }.to_string();
-        let what = what.trim_end_matches(" is in use").to_owned();
-        let remedy = "wait until it is free, or restart with new ids: --no-restore-pid".into();
-        return crate::resource::KindError::Taken { what, by: None, remedy };
+        return crate::resource::KindError::IdTaken { id };
     }
     error.into()
 }

@@ -152,12 +152,12 @@ pub enum From {
 
 /// Adds the calls that map `area`. Writable until [`protect`], so that its pages can be filled.
 pub fn map(area: &Area, from: From, batch: &mut Batch) {
+    let is_private = from == From::Nothing || !area.shared;
     let prot = match from {
-        From::Nothing => area.prot | libc::PROT_WRITE,
-        From::Descriptor(_) if !area.shared => area.prot | libc::PROT_WRITE,
+        From::Nothing | From::Descriptor(_) if is_private && may_be_written(area) => area.prot | libc::PROT_WRITE,
         // The kernel gives memory that may only be executed a protection key, for which it is too early.
-        From::Descriptor(_) | From::Parked(_) if key::executes_only(area) => libc::PROT_READ | libc::PROT_EXEC,
-        From::Descriptor(_) | From::Parked(_) => area.prot,
+        _ if key::executes_only(area) => libc::PROT_READ | libc::PROT_EXEC,
+        From::Nothing | From::Descriptor(_) | From::Parked(_) => area.prot,
     };
     let Backing::Object { offset, .. } = area.backing else {
         return map_fresh(area, prot, -1, 0, libc::MAP_ANONYMOUS, batch);
@@ -172,6 +172,13 @@ pub fn map(area: &Area, from: From, batch: &mut Batch) {
         From::Descriptor(fd) => map_fresh(area, prot, fd, offset, 0, batch),
         From::Nothing => map_fresh(area, prot, -1, 0, libc::MAP_ANONYMOUS, batch),
     }
+}
+
+/// Whether private memory can be made writable without being charged for more than it was: it was writable once, so that it is charged ("ac"), or
+/// it is never charged. What was never writable may be larger than all memory, and has its final protection from the start; the few pages that
+/// a debugger wrote there are written in the way of a debugger. Huge pages cannot be.
+fn may_be_written(area: &Area) -> bool {
+    area.prot & libc::PROT_WRITE != 0 || ["ac", "nr", "ht", "dp"].into_iter().any(|flag| area.has(flag))
 }
 
 fn map_fresh(area: &Area, prot: i32, fd: i32, offset: u64, more: i32, batch: &mut Batch) {
@@ -274,6 +281,22 @@ mod test {
             ("1000-2000 r-xp 00000000 00:00 0 [vdso]", Mapped::Special("[vdso]".into())),
         ] {
             assert_eq!(areas(1, &[entry(line, "rd")]).unwrap()[0].2, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn memory_that_was_never_writable_is_not_made_so() {
+        let area = |prot, flags: &[&str]| Area { prot, flags: flags.iter().map(|flag| (*flag).into()).collect(), ..Area::default() };
+        for (area, is) in [
+            (area(0, &[]), false),
+            (area(1, &["rd", "mr"]), false),
+            (area(5, &["rd", "ex"]), false),
+            (area(1, &["rd", "ac"]), true),
+            (area(0, &["nr"]), true),
+            (area(3, &[]), true),
+            (area(1, &["ht"]), true),
+        ] {
+            assert_eq!(may_be_written(&area), is, "{area:?}");
         }
     }
 

@@ -46,7 +46,7 @@ const PROGRAMS: &[&str] = &[
     "epoll",
     "memfd",
     "regular",
-    "shared_anonymous",
+    "shared_memory",
     "copy_on_write",
     "pending",
     "posix_lock",
@@ -184,6 +184,12 @@ fn tool(name: &str) -> PathBuf {
 #[cfg(test)]
 mod test {
     use super::*;
+
+    #[test]
+    fn every_program_is_there() {
+        let missing = |program: &&&str| !crate::place::workspace().join("testprogs").join(format!("{program}.c")).exists();
+        assert_eq!(PROGRAMS.iter().find(missing), None);
+    }
 
     #[test]
     fn the_same_seed_makes_the_same_change() {
