@@ -151,7 +151,7 @@ impl Header {
     /// before the version, the version before anything a later version may have changed.
     pub(super) fn from_page(page: &Page) -> Result<Header, ImageError> {
         let Some(fields) = page.strip_prefix(MAGIC) else {
-            return Err(ImageError::NotAContextFile { reason: "it does not begin like one" });
+            return Err(ImageError::NotAContextFile { reason: what_it_is(page) });
         };
         if !is_intact(page) {
             return Err(ImageError::Damaged { what: "the checksum of its header does not match", at: 0 });
@@ -200,6 +200,17 @@ fn random_id() -> FileId {
     id
 }
 
+/// What a file is that is no context file, as far as its first bytes tell.
+pub(super) fn what_it_is(page: &Page) -> &'static str {
+    const PACKED: [(&[u8], &str); 4] = [
+        (b"\x1f\x8b", "it is packed: unpack it, or restart with zcat FILE | cr_restart -F 0"),
+        (b"\x28\xb5\x2f\xfd", "it is packed: unpack it, or restart with zstdcat FILE | cr_restart -F 0"),
+        (b"\xfd7zXZ", "it is packed: unpack it, or restart with xzcat FILE | cr_restart -F 0"),
+        (b"\x04\x22\x4d\x18", "it is packed: unpack it, or restart with lz4cat FILE | cr_restart -F 0"),
+    ];
+    PACKED.iter().find(|(magic, _)| page.starts_with(magic)).map_or("it does not begin like one", |(_, what)| what)
+}
+
 #[cfg(test)]
 mod test {
     use super::*;
@@ -222,10 +233,13 @@ mod test {
     fn each_wrong_header_is_refused_for_its_own_reason() {
         let mut foreign = sealed(|_| ());
         foreign[0] = b'X';
+        let mut packed = sealed(|_| ());
+        packed[..4].copy_from_slice(b"\x28\xb5\x2f\xfd");
         let mut flipped = sealed(|_| ());
         flipped[3000] ^= 1;
         for (page, reason) in [
             (foreign, "not a context file: it does not begin like one"),
+            (packed, "not a context file: it is packed: unpack it, or restart with zstdcat FILE | cr_restart -F 0"),
             (flipped, "the context file is damaged at byte 0: the checksum of its header does not match"),
             (sealed(|h| h.version = 2), "the context file has format 2, this release reads formats up to 1"),
             (

@@ -12,7 +12,7 @@ use super::bounds::Bounds;
 use super::check::check;
 use super::checksum::{Running, checksum};
 use super::error::ImageError;
-use super::layout::{Header, MAGIC, PAGE_BYTES, Page, padded, seal_of};
+use super::layout::{Header, MAGIC, PAGE_BYTES, Page, padded, seal_of, what_it_is};
 use super::metadata;
 use super::snapshot::{Area, MmId, Snapshot};
 use super::source::Source;
@@ -67,7 +67,7 @@ impl Reader {
             at if page.starts_with(&MAGIC[..at.min(MAGIC.len())]) => {
                 return Err(ImageError::Truncated { what: "inside its header", at: at as u64 });
             }
-            _ => return Err(ImageError::NotAContextFile { reason: "it does not begin like one" }),
+            _ => return Err(ImageError::NotAContextFile { reason: what_it_is(&page) }),
         }
         let header = Header::from_page(&page)?;
         let snapshot = metadata::decode(&mut source, header.metadata_bytes, header.metadata_crc)?;

@@ -168,6 +168,9 @@ impl Classified for TraceeError {
             TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
             TraceeError::GivenUp { .. } => Some("the job runs on unchanged".into()),
+            TraceeError::Call { source: Errno::ENOMEM, .. } => Some(
+                "look at the limits on memory: ulimit -v (RLIMIT_AS), ulimit -d (RLIMIT_DATA), ulimit -l, /proc/sys/vm/max_map_count, overcommit_memory".into(),
+            ),
             TraceeError::Compat { .. } => Some("only 64-bit programs can be checkpointed".into()),
             TraceeError::Gone { .. }
             | TraceeError::Request { .. }

@@ -125,7 +125,7 @@ impl Binder<'_> {
         let delivered = self.objects.deliver(descriptors, &mut job.processes[index].threads[0], &job.scratch)?;
         let mut places = Vec::new();
         for descriptor in descriptors {
-            let source = self.objects.source(descriptor, &delivered).map_err(|error| KindError::Unsupported {
+            let source = self.objects.source(descriptor, &delivered).map_err(|error| KindError::Denied {
                 what: error.to_string(),
                 remedy: "give cr_restart standard input and output".into(),
             })?;

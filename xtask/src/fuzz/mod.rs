@@ -105,6 +105,12 @@ pub fn run(options: &Options) -> Outcome {
 
 /// Makes the images, and goes on in mounts of its own.
 fn outside(options: &Options) -> Outcome {
+    if !sandbox::is_possible() {
+        println!(
+            "0 passed, 0 failed, 1 skipped: changed images are restarted in mounts and process ids of their own, which are not to be had here"
+        );
+        return Ok(());
+    }
     testprogs::build()?;
     let directory = tempfile::Builder::new().prefix("reprise-fuzz.").tempdir().map_err(|error| error.to_string())?;
     fs::create_dir(directory.path().join("images")).map_err(|error| error.to_string())?;

@@ -38,6 +38,13 @@ done
 exit $end
 "#;
 
+/// Whether we may make mounts and process ids of our own.
+pub fn is_possible() -> bool {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--pid", "--fork", "--mount-proc", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 /// Goes on inside with the same arguments.
 pub fn enter(directory: &Path, seed: u64, minutes: f64, count: u64) -> Outcome {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
