@@ -1,7 +1,8 @@
 //! Every kill point: `cr_checkpoint` is ended at its K-th ptrace, wait or memory call, for K = 1, 2, …, and the job never notices.
 //!
-//! Relies on the fault points of debug builds (src/sys/fault.rs) and on jobs that check themselves all the time: with the C library and in
-//! Go. The suite takes a share of the points, beginning at a random one (REPRISE_SEED); all of them with REPRISE_ALL=1.
+//! Relies on the fault points of debug builds (src/sys/fault.rs) and on jobs that check themselves all the time: with the C library, without
+//! any, in Go, and under a seccomp filter that kills. The suite takes a share of the points, beginning at a random one (REPRISE_SEED);
+//! all of them with REPRISE_ALL=1.
 
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -18,17 +19,35 @@ use crate::verdict::{Verdict, ensure, skipped};
 
 /// In the suite, one point of so many.
 const SHARE: u32 = 9;
+/// What is left for jobs under a filter that kills, in percent of the points (docs/architecture.md, "Known weak spots").
+const LEFT_PERCENT: usize = 12;
 /// No checkpoint of these jobs has so many points.
 const MOST_POINTS: u32 = 20_000;
 
 /// One case a kind of job.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("libc", with_libc), ("go", in_go)];
+    let scenes: &[(&str, Scene)] = &[("libc", with_libc), ("bare", without_libc), ("go", in_go), ("filtered", filtered)];
     scenes.iter().map(|(journey, scene)| Case::new("kill-points", journey, *scene).patient(1200)).collect()
 }
 
 fn with_libc(site: &Site) -> Verdict {
-    survives(site, &|| site.command(site.program("steady")))
+    survives(site, &|| site.command(site.program("steady")), 0)
+}
+
+fn without_libc(site: &Site) -> Verdict {
+    survives(site, &|| site.command(site.program("bare")), 0)
+}
+
+fn filtered(site: &Site) -> Verdict {
+    if !crate::site::is_true_root() {
+        return Err(skipped("a job with filters takes CAP_SYS_ADMIN"));
+    }
+    let start = || {
+        let mut command = site.command(site.program("steady"));
+        command.arg("filter");
+        command
+    };
+    survives(site, &start, LEFT_PERCENT)
 }
 
 fn in_go(site: &Site) -> Verdict {
@@ -41,11 +60,11 @@ fn in_go(site: &Site) -> Verdict {
         return Err(skipped("not installed: go"));
     }
     site.run(&mut build)?.succeeded()?;
-    survives(site, &|| site.command(&program))
+    survives(site, &|| site.command(&program), 0)
 }
 
 /// Kills and terminates checkpoints of such a job at their points, and counts harmed jobs.
-fn survives(site: &Site, start: &dyn Fn() -> Command) -> Verdict {
+fn survives(site: &Site, start: &dyn Fn() -> Command, percent: usize) -> Verdict {
     let (first, share) = share(site);
     let mut harmed = Vec::new();
     let mut points = 0;
@@ -73,7 +92,7 @@ fn survives(site: &Site, start: &dyn Fn() -> Command) -> Verdict {
         }
     }
     site.step(format_args!("{points} kills, {} harmed", harmed.len()));
-    ensure(harmed.is_empty(), || format!("{} of {points} kills harmed the job, at {harmed:?}", harmed.len()))?;
+    ensure(harmed.len() * 100 <= points * percent, || format!("{} of {points} kills harmed the job, at {harmed:?}", harmed.len()))?;
     ensure(points > 10, || format!("only {points} points"))?;
     site.runs_on(&job)
 }

@@ -3,8 +3,9 @@
 #include "seccomp.h"
 #include <pthread.h>
 
+// Without restart_syscall a sleeping thread would not survive any stop, not even ^Z; see seccomp_sleep.
 static const long ALLOWED[] = {
-    SYS_read, SYS_write, SYS_openat, SYS_close, SYS_access, SYS_faccessat2, SYS_nanosleep, SYS_clock_nanosleep, SYS_exit_group,
+    SYS_restart_syscall, SYS_read, SYS_write, SYS_openat, SYS_close, SYS_access, SYS_faccessat2, SYS_nanosleep, SYS_clock_nanosleep, SYS_exit_group,
 };
 enum { N = sizeof ALLOWED / sizeof *ALLOWED };
 

@@ -15,6 +15,7 @@ pub mod process;
 pub mod processor;
 pub mod procvm;
 pub mod ptrace;
+pub mod shm;
 
 pub use nix::errno::Errno;
 

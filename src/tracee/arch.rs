@@ -78,6 +78,11 @@ pub fn loop_registers(own: &user_regs_struct, place: &LoopPlace) -> user_regs_st
     registers
 }
 
+/// Registers for code of ours at an address; everything else, the stack pointer too, is kept from `own`.
+pub fn for_code(own: &user_regs_struct, address: u64) -> user_regs_struct {
+    user_regs_struct { rip: address, orig_rax: u64::MAX, eflags: own.eflags & !EFLAGS_TRAP, ..*own }
+}
+
 const EFLAGS_TRAP: u64 = 1 << 8;
 const FP_XSTATE_MAGIC1: u32 = 0x4650_5853;
 const FP_XSTATE_MAGIC2: u32 = 0x4650_5845;

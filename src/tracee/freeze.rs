@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use super::task::{Ending, Stopped, bury};
-use super::{TraceeError, freezer, memory, release};
+use super::task::{Stopped, bury};
+use super::{TraceeError, freezer, live, memory, release};
 use crate::sys::process::Change;
 use crate::sys::{Errno, interruption, process, ptrace};
 
@@ -132,7 +132,11 @@ fn freeze_once<E: From<TraceeError>>(
             news |= freeze_threads(process, deadline)?;
         }
         if !news {
-            return Ok(frozen.into_values().collect());
+            let mut frozen: Vec<FrozenProcess> = frozen.into_values().collect();
+            if live::is_any_left() {
+                frozen.iter_mut().filter_map(|process| process.threads.first_mut()).try_for_each(live::clear)?;
+            }
+            return Ok(frozen);
         }
     }
     Err(TraceeError::Forking.into())
@@ -260,6 +264,7 @@ impl Status {
 /// Waits until a seized task has stopped. A signal that it is about to take is passed on to it: the request to stop stays, and the
 /// task stops again as soon as the kernel has delivered the signal, at the first instruction of its handler.
 fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, TraceeError> {
+    let Some(status) = Status::of(tid) else { return Err(bury(tid)) };
     let begun = Instant::now();
     let mut pause = Duration::from_micros(20);
     loop {
@@ -273,12 +278,11 @@ fn wait_stopped(pid: i32, tid: i32, deadline: Deadline) -> Result<Stopped, Trace
             }
             Ok(Some(Change::Ended)) => return Err(bury(tid)),
             Ok(Some(Change::Stopped { signal, event: ptrace::EVENT_STOP })) => {
-                let mut stopped = Stopped::new(pid, tid, Ending::Release)?;
+                let mut stopped = Stopped::seized(pid, tid, status.seccomp)?;
                 stopped.group_stop = (signal != libc::SIGTRAP).then_some(signal);
-                let Some(status) = Status::of(tid) else { return Err(TraceeError::Gone { tid }) };
                 // A task that a signal has stopped will see EINTR as it would without us.
                 if stopped.group_stop.is_none() {
-                    stopped.hide_interruption(status.seccomp)?;
+                    stopped.hide_interruption()?;
                 }
                 if let Some((inner_pid, inner_tid)) = status.inner {
                     (stopped.inner_pid, stopped.inner_tid) = (inner_pid, inner_tid);

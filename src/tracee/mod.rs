@@ -5,13 +5,15 @@
 
 pub mod arch;
 pub mod batch;
+mod code;
 pub mod freeze;
 mod freezer;
-mod gadget;
+mod live;
 pub mod memory;
 pub mod release;
 pub mod robust;
 pub mod scratch;
+mod slack;
 pub mod stub;
 mod task;
 
@@ -48,6 +50,9 @@ pub enum TraceeError {
     /// The call loop itself was interrupted by a fault: an error of ours.
     #[error("task {tid} got signal {signal} at {address:#x} during a batch of system calls")]
     Crashed { tid: i32, signal: i32, address: u64 },
+    /// Nobody interrupted it in time, and it has run on.
+    #[error("task {tid} ran on by itself: we were not running for a long time")]
+    Escaped { tid: i32 },
     /// Its memory could not be read or written.
     #[error("cannot {attempt} {bytes} bytes at {address:#x} of task {tid}")]
     Memory { attempt: &'static str, tid: i32, address: u64, bytes: usize, source: Errno },
@@ -99,6 +104,7 @@ impl Classified for TraceeError {
         match self {
             TraceeError::Gone { .. }
             | TraceeError::Busy { .. }
+            | TraceeError::Escaped { .. }
             | TraceeError::Frozen { .. }
             | TraceeError::Vfork { .. }
             | TraceeError::Forking
@@ -124,6 +130,7 @@ impl Classified for TraceeError {
             TraceeError::TooLarge { .. } => Some(libc::E2BIG),
             TraceeError::Compat { .. } => Some(2359),
             TraceeError::Busy { .. }
+            | TraceeError::Escaped { .. }
             | TraceeError::Frozen { .. }
             | TraceeError::Vfork { .. }
             | TraceeError::Forking
@@ -141,6 +148,7 @@ impl Classified for TraceeError {
             | TraceeError::TooLarge { tid, .. }
             | TraceeError::Crashed { tid, .. }
             | TraceeError::Memory { tid, .. }
+            | TraceeError::Escaped { tid }
             | TraceeError::Unstoppable { tid }
             | TraceeError::Compat { tid } => Subject::pid(*tid),
             TraceeError::Denied { pid, .. }
@@ -165,7 +173,9 @@ impl Classified for TraceeError {
             TraceeError::Frozen { group, .. } => {
                 Some(format!("resume the job in its batch system, or write THAWED to {}/freezer.state, and try again", group.display()))
             }
-            TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Unstoppable { .. } => Some("try again in a moment".into()),
+            TraceeError::Vfork { .. } | TraceeError::Forking | TraceeError::Escaped { .. } | TraceeError::Unstoppable { .. } => {
+                Some("try again in a moment".into())
+            }
             TraceeError::TimeOver => Some("the job runs on unchanged; allow more with --time".into()),
             TraceeError::GivenUp { .. } => Some("the job runs on unchanged".into()),
             TraceeError::Call { source: Errno::ENOMEM, .. } => Some(

@@ -1,12 +1,13 @@
 //! Room inside a task's address space for the call loop and its data, and the running of batches there.
 //!
 //! Relies on tasks being stopped. One scratch serves all threads of an address space, each in a slot of its own, so that batches of
-//! many threads run at the same time. Between batches every task's registers are its own. If the tracer is killed while a batch
-//! runs, the loop ends by `rt_sigreturn` with a frame made beforehand, and the task goes on; only the scratch mapping stays behind.
+//! many threads run at the same time. Between batches every task's registers are its own. Live tasks share it with us if they can ([`super::live`]). Elsewhere it is
+//! private: if the tracer is killed while a batch runs, the loop ends by `rt_sigreturn` with a frame made beforehand, and the task goes on.
 
 use super::arch::{self, LoopPlace, ROW_BYTES};
 use super::batch::{Pieces, TooLarge};
-use super::gadget::{Gadget, bare_call};
+use super::live::Live;
+use super::slack;
 use super::task::Stopped;
 use super::{Answers, Batch, TraceeError, memory};
 use crate::sys::{Errno, ptrace};
@@ -28,6 +29,8 @@ pub struct Scratch {
     slots: u64,
     slot_bytes: u64,
     n_slots: usize,
+    /// The whole of it in a live task, where it is shared with us.
+    live: Option<Live>,
 }
 
 impl Scratch {
@@ -36,28 +39,35 @@ impl Scratch {
     /// Room in bytes for rows and data of one slot of a stub, which makes thousands of calls.
     pub const LARGE: u64 = 1024 * 1024;
 
+    /// Maps the loop and `n_slots` slots into the address space of a live task, shared with us if that can be had.
+    /// On failure the task is as it was.
+    pub fn plant_live(task: &mut Stopped, n_slots: usize, room: u64) -> Result<Scratch, TraceeError> {
+        match Live::plant(task, n_slots, room)? {
+            Some(live) => Ok(Scratch { code: 0, slots: 0, slot_bytes: 0, n_slots, live: Some(live) }),
+            None => Scratch::plant(task, n_slots, room, None),
+        }
+    }
+
     /// Maps the loop and `n_slots` slots into the address space of `task`: anywhere, or at `address`, which must be free.
     /// On failure the task is as it was.
     pub fn plant(task: &mut Stopped, n_slots: usize, room: u64, address: Option<u64>) -> Result<Scratch, TraceeError> {
         let slot_bytes = STACK_BYTES + FRAME_BYTES + room;
         let bytes = slot_bytes * n_slots as u64;
-        let gadget = Gadget::find(task, |_| true)?;
-        let _borrowed = gadget.borrow_stack(task)?;
         let fixed = if address.is_some() { libc::MAP_FIXED_NOREPLACE } else { 0 };
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | fixed;
         let mmap = |task: &mut Stopped, at: u64, bytes: u64, prot: i32| {
             let args = [at, bytes, number(prot), number(flags), u64::MAX, 0];
-            bare_call(task, &gadget, libc::SYS_mmap, args, "map memory")
+            slack::call(task, &[], libc::SYS_mmap, args, "map memory")
         };
         let slots = mmap(task, address.map_or(0, |at| at + PAGE), bytes, libc::PROT_READ | libc::PROT_WRITE)?;
         let code = match mmap(task, address.unwrap_or(0), PAGE, libc::PROT_READ | libc::PROT_EXEC) {
             Ok(code) => code,
             Err(error) => {
-                bare_call(task, &gadget, libc::SYS_munmap, [slots, bytes, 0, 0, 0, 0], "unmap memory")?;
+                slack::call(task, &[], libc::SYS_munmap, [slots, bytes, 0, 0, 0, 0], "unmap memory")?;
                 return Err(error);
             }
         };
-        let scratch = Scratch { code, slots, slot_bytes, n_slots };
+        let scratch = Scratch { code, slots, slot_bytes, n_slots, live: None };
         if let Err(error) = memory::write(task.tid, code, &arch::CALL_LOOP) {
             scratch.uproot(task)?;
             return Err(error);
@@ -67,11 +77,14 @@ impl Scratch {
 
     /// A scratch that a forked address space has inherited.
     pub fn inherited(&self) -> Scratch {
-        Scratch { ..*self }
+        Scratch { code: self.code, slots: self.slots, slot_bytes: self.slot_bytes, n_slots: self.n_slots, live: None }
     }
 
     /// Every address range it occupies, as `(start, end)`.
     pub fn ranges(&self) -> [(u64, u64); 2] {
+        if let Some(live) = &self.live {
+            return live.ranges();
+        }
         let slots = (self.slots, self.slots + self.slot_bytes * self.n_slots as u64);
         [(self.code, self.code + PAGE), slots]
     }
@@ -88,12 +101,13 @@ impl Scratch {
 
     /// Unmaps the scratch; the task is as it was before.
     pub fn uproot(self, task: &mut Stopped) -> Result<(), TraceeError> {
+        if let Some(live) = self.live {
+            return live.uproot(task);
+        }
         let ranges = self.ranges();
-        let gadget = Gadget::find(task, |start| !ranges.iter().any(|range| range.0 <= start && start < range.1))?;
-        let _borrowed = gadget.borrow_stack(task)?;
         let bytes = self.slot_bytes * self.n_slots as u64;
-        bare_call(task, &gadget, libc::SYS_munmap, [self.slots, bytes, 0, 0, 0, 0], "unmap memory")?;
-        bare_call(task, &gadget, libc::SYS_munmap, [self.code, PAGE, 0, 0, 0, 0], "unmap memory").map(drop)
+        slack::call(task, &ranges, libc::SYS_munmap, [self.slots, bytes, 0, 0, 0, 0], "unmap memory")?;
+        slack::call(task, &ranges, libc::SYS_munmap, [self.code, PAGE, 0, 0, 0, 0], "unmap memory").map(drop)
     }
 
     /// Makes the calls of `batch` in `task`, in pieces when there are many. Stopped and itself again afterwards.
@@ -130,11 +144,17 @@ impl Scratch {
 
     /// Bytes for the rows and data of one slot.
     fn room(&self) -> u64 {
+        if let Some(live) = &self.live {
+            return live.room();
+        }
         self.slot_bytes - STACK_BYTES - FRAME_BYTES
     }
 
     fn run_whole(&self, work: &mut [(&mut Stopped, &Batch)]) -> Result<Vec<Answers>, TraceeError> {
         assert!(work.len() <= self.n_slots, "{} tasks for {} slots", work.len(), self.n_slots);
+        if let Some(live) = &self.live {
+            return live.run(work);
+        }
         let mut answers: Vec<Answers> = Vec::with_capacity(work.len());
         let mut places = Vec::with_capacity(work.len());
         for (slot, (task, batch)) in work.iter_mut().enumerate() {

@@ -3,8 +3,8 @@
 //! Relies on `CLONE_PTRACE`: a traced task's children and threads are born traced and stopped, without an event for their parent, so
 //! that a thousand of them are one batch. Every stub dies with its tracer (PTRACE_O_EXITKILL) until it is finished.
 
-use super::gadget::Gadget;
 use super::scratch::Scratch;
+use super::slack;
 use super::task::{Ending, Stopped};
 use super::{Answers, Batch, Row, TraceeError};
 use crate::sys::{Errno, process, ptrace};
@@ -199,9 +199,8 @@ pub fn doom(stub: &mut Stopped, scratch: &Scratch, name: &str) -> Result<(), Tra
     let text = batch.string(name.as_bytes());
     batch.attempt(libc::SYS_prctl, [libc::PR_SET_NAME.into(), text.into()]);
     scratch.run(stub, &batch)?;
-    let gadget = Gadget::find(stub, |start| !scratch.ranges().iter().any(|range| range.0 <= start && start < range.1))?;
     let mut registers = *stub.registers();
-    registers.rip = gadget.syscall;
+    registers.rip = slack::syscall_instruction(stub, &scratch.ranges())?;
     registers.rax = libc::SYS_exit.cast_unsigned();
     registers.rdi = 0;
     registers.orig_rax = u64::MAX;

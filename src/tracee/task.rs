@@ -4,6 +4,8 @@
 //! task's own registers and signal mask, which are the task's whenever no batch runs. Dropping it lets a live task go as it was,
 //! and kills a stub.
 
+use std::cell::Cell;
+
 use libc::user_regs_struct;
 
 use super::{TraceeError, arch};
@@ -39,6 +41,10 @@ pub struct Stopped {
     held: Vec<[u8; 128]>,
     /// Its syscall user dispatch if that is on: off while a batch runs, whose calls would become signals.
     dispatch: Option<SyscallUserDispatch>,
+    /// Whether it has seccomp filters.
+    filtered: bool,
+    /// Whether a batch has blocked signals: the mask must be put back.
+    mask_is_lent: Cell<bool>,
     ending: Ending,
     released: bool,
 }
@@ -47,6 +53,21 @@ impl Stopped {
     /// Takes stock of a task that has just been seen to stop.
     pub(super) fn new(pid: i32, tid: i32, ending: Ending) -> Result<Stopped, TraceeError> {
         let registers = ptrace::registers(tid).map_err(|e| TraceeError::request("read the registers", tid, e))?;
+        Stopped::with(pid, tid, ending, registers, false)
+    }
+
+    /// The same for a live task, which may have filters. They may kill it for restart_syscall(2), with which the kernel goes on with some calls:
+    /// it is made to repeat the call itself, before anything else.
+    pub(super) fn seized(pid: i32, tid: i32, filtered: bool) -> Result<Stopped, TraceeError> {
+        let mut registers = ptrace::registers(tid).map_err(|e| TraceeError::request("read the registers", tid, e))?;
+        if let Some(repeating) = filtered.then(|| arch::repeating(&registers)).flatten() {
+            ptrace::set_registers(tid, &repeating).map_err(|e| TraceeError::request("set the registers", tid, e))?;
+            registers = repeating;
+        }
+        Stopped::with(pid, tid, Ending::Release, registers, filtered)
+    }
+
+    fn with(pid: i32, tid: i32, ending: Ending, registers: user_regs_struct, filtered: bool) -> Result<Stopped, TraceeError> {
         let mask = ptrace::signal_mask(tid).map_err(|e| TraceeError::request("read the signal mask", tid, e))?;
         // Before Linux 6.4 the setting is not shown.
         let dispatch = ptrace::syscall_user_dispatch(tid).ok().filter(|dispatch| dispatch.mode != 0);
@@ -60,6 +81,8 @@ impl Stopped {
             mask,
             held: Vec::new(),
             dispatch,
+            filtered,
+            mask_is_lent: Cell::new(false),
             ending,
             released: false,
         };
@@ -67,6 +90,7 @@ impl Stopped {
             if !arch::is_64_bit(&registers) {
                 return Err(TraceeError::Compat { tid });
             }
+            stopped.come_home()?;
             stopped.leave_restartable_sequence()?;
         }
         Ok(stopped)
@@ -78,9 +102,9 @@ impl Stopped {
     }
 
     /// Makes the kernel repeat the call that our request to stop has interrupted, where it would not do so by itself. Where it would, but
-    /// by restart_syscall(2), it repeats the call itself in a task with filters: they may kill it for a call that it never makes.
-    pub(super) fn hide_interruption(&mut self, filtered: bool) -> Result<(), TraceeError> {
-        let by_restart_call = || if filtered { arch::repeating(&self.registers) } else { None };
+    /// by restart_syscall(2), it repeats the call itself in a task with filters.
+    pub(super) fn hide_interruption(&mut self) -> Result<(), TraceeError> {
+        let by_restart_call = || if self.filtered { arch::repeating(&self.registers) } else { None };
         let Some(registers) = arch::uninterrupted(&self.registers).or_else(by_restart_call) else { return Ok(()) };
         ptrace::set_registers(self.tid, &registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
         self.registers = registers;
@@ -102,6 +126,7 @@ impl Stopped {
         self.registers = registers;
         self.mask = mask;
         ptrace::set_xstate(self.tid, xstate).map_err(|e| TraceeError::request("set the extended registers", self.tid, e))?;
+        self.mask_is_lent.set(true);
         self.settle()
     }
 
@@ -115,13 +140,19 @@ impl Stopped {
         self.ending = ending;
     }
 
-    /// Gives it the registers for calls of ours, and blocks `mask`. Registers first: from then on a task left alone comes back by itself,
-    /// with its own mask. Ends with [`Stopped::settle`].
-    pub(super) fn borrow(&self, registers: &user_regs_struct, mask: u64) -> Result<(), TraceeError> {
+    /// Gives it registers for calls of ours. Code of ours must be able to bring the task back from there by itself. Ends with
+    /// [`Stopped::settle`].
+    pub(super) fn lend(&self, registers: &user_regs_struct) -> Result<(), TraceeError> {
         if self.dispatch.is_some() {
             self.set_dispatch(&SyscallUserDispatch::default())?;
         }
-        ptrace::set_registers(self.tid, registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
+        ptrace::set_registers(self.tid, registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))
+    }
+
+    /// The same, and blocks `mask`. Registers first: from then on a task left alone comes back by itself, with its own mask.
+    pub(super) fn borrow(&self, registers: &user_regs_struct, mask: u64) -> Result<(), TraceeError> {
+        self.lend(registers)?;
+        self.mask_is_lent.set(true);
         ptrace::set_signal_mask(self.tid, mask).map_err(|e| TraceeError::request("block the signals", self.tid, e))
     }
 
@@ -131,8 +162,52 @@ impl Stopped {
         if let Some(dispatch) = &self.dispatch {
             self.set_dispatch(dispatch)?;
         }
-        ptrace::set_signal_mask(self.tid, self.mask).map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
-        ptrace::set_registers(self.tid, &self.registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))
+        if self.mask_is_lent.get() {
+            ptrace::set_signal_mask(self.tid, self.mask).map_err(|e| TraceeError::request("set the signal mask", self.tid, e))?;
+        }
+        ptrace::set_registers(self.tid, &self.registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
+        self.mask_is_lent.set(false);
+        Ok(())
+    }
+
+    /// Lets it run.
+    pub(super) fn cont(&self) -> Result<(), TraceeError> {
+        ptrace::cont(self.tid, 0).map_err(|e| TraceeError::request("continue", self.tid, e))
+    }
+
+    /// Whether the signal it has stopped for comes of what it has just done, and not from somebody else.
+    pub(super) fn is_fault(&self, signal: i32) -> Result<bool, TraceeError> {
+        if !matches!(signal, libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE | libc::SIGTRAP | libc::SIGSYS) {
+            return Ok(false);
+        }
+        let info = ptrace::signal_info(self.tid).map_err(|e| TraceeError::request("read the signal", self.tid, e))?;
+        Ok(0 < i32::from_le_bytes([info[8], info[9], info[10], info[11]]))
+    }
+
+    /// It has stopped for a signal amid calls of ours: it takes the signal as itself, and then stands at the first instruction of the handler, or
+    /// where it was. Its registers are its own again, and other ones than before.
+    pub(super) fn take_signal(&mut self, signal: i32) -> Result<(), TraceeError> {
+        self.settle()?;
+        ptrace::interrupt(self.tid).map_err(|e| TraceeError::request("interrupt", self.tid, e))?;
+        let mut pass = signal;
+        loop {
+            ptrace::cont(self.tid, pass).map_err(|e| TraceeError::request("pass on a signal", self.tid, e))?;
+            match self.wait()? {
+                (_, ptrace::EVENT_STOP) => break,
+                (another, 0) => pass = another,
+                _ => pass = 0,
+            }
+        }
+        self.registers = ptrace::registers(self.tid).map_err(|e| TraceeError::request("read the registers", self.tid, e))?;
+        self.mask = ptrace::signal_mask(self.tid).map_err(|e| TraceeError::request("read the signal mask", self.tid, e))?;
+        self.leave_restartable_sequence()?;
+        self.hide_interruption()
+    }
+
+    /// It has run on by itself, because it was not interrupted for a long time: it is not where we had it.
+    pub(super) fn escaped(&mut self, registers: user_regs_struct) -> TraceeError {
+        self.registers = registers;
+        TraceeError::Escaped { tid: self.tid }
     }
 
     /// Lets it go on as it is. Running on success; on failure it is gone.
@@ -166,6 +241,15 @@ impl Stopped {
         // At the exit from a system call the number alone is taken.
         let _other_stop = ptrace::set_signal_info(self.tid, first);
         Ok(number(first))
+    }
+
+    /// A tracer that died may have left it in code of ours: it would come home by itself, but somebody else looks at it now.
+    fn come_home(&mut self) -> Result<(), TraceeError> {
+        let read = |address: u64, bytes: &mut [u8]| super::memory::read(self.tid, address, bytes).is_ok();
+        let Some(registers) = super::code::home(&self.registers, read) else { return Ok(()) };
+        ptrace::set_registers(self.tid, &registers).map_err(|e| TraceeError::request("set the registers", self.tid, e))?;
+        self.registers = registers;
+        Ok(())
     }
 
     /// A restartable sequence that was interrupted must start over, because batches run on its thread in between: continue at

@@ -40,23 +40,38 @@ struct Asked {
     keys: u16,
 }
 
+/// The questions to one thread, and what needs no question.
+struct Asking {
+    thread: Thread,
+    batch: Batch,
+    later: Vec<Later<Record>>,
+}
+
 fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
+    // A task may take a signal while it answers. So what a signal changes is read before anybody runs: registers, masks, and what is pending.
+    let mut batch = Batch::new();
+    let leader = &process.threads[0];
+    let later = questions(PROCESS_KINDS, &probe(one, leader.tid, leader.mask(), &one.status), &mut batch)?;
+    let asking = process.threads.iter().map(|thread| asking(one, thread)).collect::<Result<Vec<_>, _>>()?;
     let slots = process.threads.len().min(MOST_SLOTS);
-    let scratch = Scratch::plant(&mut process.threads[0], slots, Scratch::SMALL, None)?;
-    let asked = ask_through(&scratch, one, process);
+    let scratch = Scratch::plant_live(&mut process.threads[0], slots, Scratch::SMALL)?;
+    let asked = ask_through(&scratch, one, process, (batch, later), asking);
     let uprooted = scratch.uproot(&mut process.threads[0]);
     let asked = asked?;
     uprooted?;
     Ok(asked)
 }
 
-fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
-    let mut batch = Batch::new();
-    let leader = &mut process.threads[0];
-    let later = questions(PROCESS_KINDS, &probe(one, leader.tid, leader.mask(), &one.status), &mut batch)?;
+fn ask_through(
+    scratch: &Scratch,
+    one: &Seen,
+    process: &mut FrozenProcess,
+    (mut batch, later): (Batch, Vec<Later<Record>>),
+    mut asking: Vec<Asking>,
+) -> Result<Asked, KindError> {
     let brk: Row = fields::ask_break(&mut batch);
     let keys = key::ask(&mut batch);
-    let answers = scratch.run(leader, &batch)?;
+    let answers = scratch.run(&mut process.threads[0], &batch)?;
     let records = answered(later, &answers)?;
     let brk = fields::read_break(&answers, brk);
     let keys = key::read(&answers, &keys);
@@ -65,7 +80,8 @@ fn ask_through(scratch: &Scratch, one: &Seen, process: &mut FrozenProcess) -> Re
         threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
     }
     for wave in process.threads.chunks_mut(MOST_SLOTS) {
-        threads.extend(ask_wave(scratch, one, wave)?);
+        let asking = asking.drain(..wave.len()).collect();
+        threads.extend(ask_wave(scratch, wave, asking)?);
     }
     Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)?, keys })
 }
@@ -89,33 +105,34 @@ fn probe<'a>(one: &'a Seen, tid: i32, mask: u64, status: &'a crate::proc::Status
     TaskProbe { pid: one.pid, tid, dir: &one.dir, status, mask }
 }
 
+fn asking(one: &Seen, thread: &Stopped) -> Result<Asking, KindError> {
+    let dir = match one.dir.task(thread.tid) {
+        Ok(dir) => dir,
+        // The directory of a process with a dead leader is that of a thread already.
+        Err(_) => crate::proc::ProcDir::open(thread.tid)?,
+    };
+    let status = dir.status().map_err(|error| gone(error, thread.tid))?;
+    let probe = TaskProbe { pid: one.pid, tid: thread.tid, dir: &dir, status: &status, mask: thread.mask() };
+    let mut batch = Batch::new();
+    let later = questions(THREAD_KINDS, &probe, &mut batch)?;
+    let thread = Thread {
+        tid: thread.tid,
+        dead: false,
+        mask: thread.mask(),
+        registers: arch::registers_to_bytes(thread.registers()),
+        xstate: thread.xstate()?,
+        records: Vec::new(),
+    };
+    Ok(Asking { thread, batch, later })
+}
+
 /// Asks some threads at the same time.
-fn ask_wave(scratch: &Scratch, one: &Seen, wave: &mut [Stopped]) -> Result<Vec<Thread>, KindError> {
-    let mut batches = Vec::with_capacity(wave.len());
-    let mut laters = Vec::with_capacity(wave.len());
-    for thread in wave.iter() {
-        let dir = match one.dir.task(thread.tid) {
-            Ok(dir) => dir,
-            // The directory of a process with a dead leader is that of a thread already.
-            Err(_) => crate::proc::ProcDir::open(thread.tid)?,
-        };
-        let status = dir.status().map_err(|error| gone(error, thread.tid))?;
-        let probe = TaskProbe { pid: one.pid, tid: thread.tid, dir: &dir, status: &status, mask: thread.mask() };
-        let mut batch = Batch::new();
-        laters.push(questions(THREAD_KINDS, &probe, &mut batch)?);
-        batches.push(batch);
-    }
-    let mut work: Vec<(&mut Stopped, &Batch)> = wave.iter_mut().zip(&batches).collect();
+fn ask_wave(scratch: &Scratch, wave: &mut [Stopped], asking: Vec<Asking>) -> Result<Vec<Thread>, KindError> {
+    let mut work: Vec<(&mut Stopped, &Batch)> = wave.iter_mut().zip(asking.iter().map(|one| &one.batch)).collect();
     let answers = scratch.run_each(&mut work)?;
-    let described = wave.iter().zip(laters).zip(&answers).map(|((thread, later), answers)| {
-        Ok(Thread {
-            tid: thread.tid,
-            dead: false,
-            mask: thread.mask(),
-            registers: arch::registers_to_bytes(thread.registers()),
-            xstate: thread.xstate()?,
-            records: answered(later, answers)?,
-        })
+    let described = asking.into_iter().zip(&answers).map(|(one, answers)| {
+        let records = answered(one.later, answers)?;
+        Ok(Thread { records, ..one.thread })
     });
     described.collect()
 }
