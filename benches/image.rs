@@ -38,6 +38,7 @@ fn snapshot() -> Snapshot {
         ppid: 0,
         pgid: 1,
         sid: 1,
+        foreground: false,
         exit_signal: 17,
         state: State::Running,
         name: String::new(),

@@ -43,8 +43,15 @@ done
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] =
-        &[("inside", inside), ("stream", stream), ("pipeline", pipeline), ("run", run), ("detach", detach), ("ipc", ipc)];
+    let scenes: &[(&str, Scene)] = &[
+        ("inside", inside),
+        ("stream", stream),
+        ("pipeline", pipeline),
+        ("run", run),
+        ("detach", detach),
+        ("ipc", ipc),
+        ("groups", groups),
+    ];
     let mut cases: Vec<Case> = scenes.iter().map(|(journey, scene)| Case::new("command", journey, *scene)).collect();
     for (word, state) in [("running", State::Running), ("stopped", State::Stopped)] {
         for (option, after) in SIGNALS {
@@ -195,6 +202,39 @@ fn detach(site: &Site) -> Verdict {
     let passed = || job.output().lines().any(|line| line == "PASS");
     ensure(wait_until(site.patience, passed), || format!("the job did not outlive cr_restart:\n{}", job.output()))?;
     site.gone()
+}
+
+/// `timeout` signals its process group, which is one of its own inside the job: the script that called `cr_restart` is none of it.
+fn groups(site: &Site) -> Verdict {
+    needs_pids(site)?;
+    const JOB: &str = "echo ready; timeout --signal=TERM 3 sh -c 'while [ ! -e go ]; do sleep 0.05; done; sleep 100'; echo timeout $?";
+    for options in ["", "--no-restore-pid", "--no-restore-pid --restore-pgid", "--no-restore-pid --restore-sid"] {
+        let job = site.start({
+            let mut shell = site.command("sh");
+            shell.args(["-c", JOB]);
+            shell
+        })?;
+        ensure(wait_until(site.patience, || observe::descendants().len() >= 3), || "the job did not start".to_owned())?;
+        site.checkpoint_and_kill(&[], &site.context("job.ctx"), &job)?;
+        let script = format!("{}/cr_restart {options} ../job.ctx; echo script $?", site.base.join("bin").display());
+        let mut shell = site.command("sh");
+        shell.args(["-c", &script]);
+        let job = Job { pid: job.pid, ..site.start(shell)? };
+        let is_timeout = |pid: &Pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "timeout\n");
+        let leads = |pid: &Pid| is_timeout(pid) && nix::unistd::getpgid(Some(*pid)) == Ok(*pid);
+        let is_apart = wait_until(site.patience, || observe::descendants().iter().any(leads));
+        ensure(is_apart, || format!("{options}: timeout does not lead a group of its own"))?;
+        site.go(&job, "restart")?;
+        let end = site.children.wait(job.waited, site.patience)?;
+        let out = job.output();
+        // A shell that finds its child under another number cannot tell how it ended.
+        let timed_out = !options.is_empty() || out.contains("timeout 124\n");
+        ensure(end == End::Code(0) && timed_out && out.contains("script "), || format!("{options}: the script ended with {end}:\n{out}"))?;
+        site.gone()?;
+        fs::remove_file(job.work.join("go")).attempt("tidy up")?;
+        fs::remove_file(job.work.join("out")).attempt("tidy up")?;
+    }
+    Ok(())
 }
 
 /// System V objects are no part of a job, and it is said which ones it uses.

@@ -126,6 +126,9 @@ pub struct Process {
     pub pgid: i32,
     /// Session.
     pub sid: i32,
+    /// Whether its process group was the foreground group of its terminal (tcgetpgrp(3)).
+    #[serde(default)]
+    pub foreground: bool,
     /// Signal sent to the parent when it ends, usually SIGCHLD.
     pub exit_signal: i32,
     /// Running, stopped or a zombie at the time of the request.

@@ -108,6 +108,7 @@ mod test {
             ppid: 1,
             pgid,
             sid,
+            foreground: false,
             exit_signal: libc::SIGCHLD,
             state: State::Running,
             name: String::new(),

@@ -9,6 +9,7 @@ mod deliver;
 mod error;
 mod fill;
 mod graph;
+mod group;
 mod ids;
 pub(super) mod load;
 mod plan;

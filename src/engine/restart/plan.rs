@@ -113,6 +113,9 @@ pub fn plan(
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
     }
+    if !restore_pid && (request.restore_sid || request.restore_pgid) {
+        notes.warn(Subject::default(), "with new ids, sessions and process groups come back under the new ids of their leaders");
+    }
     Ok(Plan {
         restore_pid,
         restore_pgid,

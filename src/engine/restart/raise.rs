@@ -4,12 +4,13 @@
 //! so that they inherit its pages copy-on-write, as the job's own fork once did.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use super::build::{Objects, settle};
 use super::fill::Fill;
 use super::graph::Graph;
-use super::ids;
 use super::plan::{Maker, Plan};
+use super::{group, ids};
 use crate::engine::note::Notes;
 use crate::engine::request::Place;
 use crate::error::{At, Failure, Stage, Subject};
@@ -130,6 +131,8 @@ pub fn raise(
     }
     if plan.restore_pgid {
         raising.groups().at(Stage::Raise)?;
+    } else {
+        raising.groups_apart().at(Stage::Raise)?;
     }
     raising.sessions.drain().for_each(|(_, placeholder)| discard(placeholder));
     raising.threads()?;
@@ -292,8 +295,14 @@ impl Raising<'_> {
         if let Some(placeholder) = self.sessions.get_mut(&(saved.sid, self.plan.makers[index])) {
             return stub::spawn(placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
         }
-        let placeholder =
-            Birth { pid: Some(saved.sid), share_memory: false, share_handlers: false, share_table: false, share_fs: false, ..birth };
+        let placeholder = Birth {
+            pid: self.plan.restore_pid.then_some(saved.sid),
+            share_memory: false,
+            share_handlers: false,
+            share_table: false,
+            share_fs: false,
+            ..birth
+        };
         let leader_taken = |error: TraceeError| self::taken(error, saved.sid);
         let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(leader_taken)?;
         become_leader(&mut placeholder, scratch)?;
@@ -318,39 +327,47 @@ impl Raising<'_> {
         fill.memory(memory, inherits.zip(source), raised, self.scratch, self.plan, objects).map_err(|failure| failure.about(about))
     }
 
-    /// Puts every process into its saved group. Leaders first; a group whose leader has ended is made by a placeholder.
-    fn groups(&mut self) -> Result<(), crate::resource::KindError> {
-        let group_of = |index: usize| self.snapshot.processes[index].pgid;
-        let is_member = |index: usize| {
+    /// Keeps groups of the job's own apart, with today's ids.
+    fn groups_apart(&mut self) -> Result<(), TraceeError> {
+        for (index, leader) in group::apart(self.snapshot) {
             let saved = &self.snapshot.processes[index];
-            let leads_session = saved.sid == saved.pid && self.plan.restore_sid;
-            !leads_session && !ids::stays_in_group(self.snapshot, saved, self.plan.place)
-        };
-        let members: Vec<usize> = (0..self.processes.len()).filter(|index| is_member(*index)).collect();
-        let mut placeholders = Vec::new();
-        // The placeholder of a session leads the group of that number.
-        let mut made: Vec<i32> = self.sessions.keys().map(|(session, _)| *session).collect();
-        for &index in &members {
-            let group = group_of(index);
-            if self.processes[index].pid == group {
-                set_group(&mut self.processes[index].threads[0], self.scratch, 0)?;
-                made.push(group);
+            if self.plan.restore_sid && saved.sid == saved.pid {
+                continue;
             }
+            let number = self.processes[leader].pid;
+            set_group(&mut self.processes[index].threads[0], self.scratch, number)?;
         }
-        for &index in &members {
-            let group = group_of(index);
-            let own_session_group = self.processes.iter().any(|process| process.pid == group);
-            if !made.contains(&group) && !own_session_group {
-                let birth = Birth { pid: Some(group), exit_signal: 0, ..Birth::default() };
-                let leader = &mut self.processes[index].threads[0];
-                let mut placeholder = stub::spawn(leader, self.scratch, birth).map_err(|error| taken(error, group))?;
+        Ok(())
+    }
+
+    /// Puts every process into its saved group, under the number that its leader has now. Leaders first; a group whose leader has ended is made
+    /// by a placeholder.
+    fn groups(&mut self) -> Result<(), crate::resource::KindError> {
+        let saved = &self.snapshot.processes;
+        let is_member = |index: &usize| {
+            let leads_session = saved[*index].sid == saved[*index].pid && self.plan.restore_sid;
+            !leads_session && !ids::stays_in_group(self.snapshot, &saved[*index], self.plan.place)
+        };
+        let members: Vec<usize> = (0..self.processes.len()).filter(is_member).collect();
+        let (leaders, others): (Vec<usize>, Vec<usize>) = members.into_iter().partition(|index| saved[*index].pid == saved[*index].pgid);
+        // Leaders of sessions, and the placeholders of such, lead a group already.
+        let mut numbers: HashMap<i32, i32> = saved.iter().zip(&self.processes).map(|(saved, raised)| (saved.pid, raised.pid)).collect();
+        numbers.extend(self.sessions.iter().map(|((session, _), placeholder)| (*session, placeholder.pid)));
+        for index in leaders {
+            set_group(&mut self.processes[index].threads[0], self.scratch, 0)?;
+        }
+        let mut placeholders = Vec::new();
+        for index in others {
+            let group = saved[index].pgid;
+            let member = &mut self.processes[index].threads[0];
+            if let Entry::Vacant(vacant) = numbers.entry(group) {
+                let birth = Birth { pid: self.plan.restore_pid.then_some(group), exit_signal: 0, ..Birth::default() };
+                let mut placeholder = stub::spawn(member, self.scratch, birth).map_err(|error| taken(error, group))?;
                 set_group(&mut placeholder, self.scratch, 0)?;
+                vacant.insert(placeholder.pid);
                 placeholders.push((index, placeholder));
-                made.push(group);
             }
-            if self.processes[index].pid != group {
-                set_group(&mut self.processes[index].threads[0], self.scratch, group)?;
-            }
+            set_group(member, self.scratch, numbers[&group])?;
         }
         for (index, placeholder) in placeholders {
             let pid = placeholder.pid;

@@ -196,6 +196,7 @@ fn describe_process(one: &Seen, index: usize, sharing: &sharing::Sharing, proces
         ppid: one.stat.ppid,
         pgid: one.stat.pgrp,
         sid: one.stat.session,
+        foreground: one.stat.tpgid == one.stat.pgrp,
         exit_signal: one.stat.exit_signal,
         state,
         name: one.stat.comm.to_string_lossy().into_owned(),

@@ -54,6 +54,7 @@ fn process(pid: i32, ppid: i32, state: State) -> Process {
         ppid,
         pgid: 100,
         sid: 100,
+        foreground: true,
         exit_signal: 17,
         state,
         name: "sample".into(),

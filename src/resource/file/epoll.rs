@@ -241,6 +241,7 @@ mod test {
             ppid: 1,
             pgid: pid,
             sid: pid,
+            foreground: false,
             exit_signal: 17,
             state: State::Running,
             name: String::new(),
