@@ -15,6 +15,7 @@ mod output;
 mod restart;
 mod review;
 mod survey;
+mod traced;
 mod tree;
 mod write;
 

@@ -4,7 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::request::{CheckpointRequest, TraceRule};
+use super::request::CheckpointRequest;
+use super::traced::{Rules, Tracing};
 use crate::error::{Class, Classified, Subject};
 use crate::image::Scope;
 use crate::proc::{ProcDir, ProcError, Stat, all_pids};
@@ -194,38 +195,17 @@ impl<'a> Selection<'a> {
     /// Refuses or leaves out processes that are traced or trace, as the request says.
     fn apply_trace_rules(&self, census: &Census, members: &mut BTreeSet<i32>) -> Result<(), SelectError> {
         let own = std::process::id().cast_signed();
-        for (&pid, stat) in &census.stats {
-            // A cheap look first: only stopped tracees and their tracers matter, and few processes are either.
-            let Some(tracer) = tracer_of(pid, stat).filter(|tracer| *tracer != own) else { continue };
-            if members.contains(&pid) {
-                // Not a debugger: to leave the process out would save half of a job.
-                if freeze::is_ours(tracer) {
-                    return Err(TraceeError::Busy { pid, tracer }.into());
-                }
-                match self.request.ptraced {
-                    TraceRule::Error => return Err(SelectError::Ptraced { pid, tracer }),
-                    TraceRule::Skip => self.leave_out(pid, census, members),
-                    TraceRule::Allow => {}
-                }
-            }
-            if members.contains(&tracer) {
-                match self.request.ptracer {
-                    TraceRule::Error => return Err(SelectError::Ptracer { pid: tracer, tracee: pid }),
-                    TraceRule::Skip => self.leave_out(tracer, census, members),
-                    TraceRule::Allow => {}
-                }
-            }
+        let tracing = |(&pid, stat)| Some(Tracing { tracee: pid, tracer: tracer_of(pid, stat).filter(|tracer| *tracer != own)? });
+        let all: Vec<Tracing> = census.stats.iter().filter_map(tracing).collect();
+        // Not a debugger: to leave the process out would save half of a job.
+        if let Some(ours) = all.iter().find(|one| members.contains(&one.tracee) && freeze::is_ours(one.tracer)) {
+            return Err(TraceeError::Busy { pid: ours.tracee, tracer: ours.tracer }.into());
         }
-        Ok(())
-    }
-
-    fn leave_out(&self, pid: i32, census: &Census, members: &mut BTreeSet<i32>) {
-        members.remove(&pid);
-        if self.request.scope == Scope::Tree {
-            for below in census.descendants(pid, |_| false) {
-                members.remove(&below);
-            }
-        }
+        let branch = |pid| match self.request.scope {
+            Scope::Tree => census.descendants(pid, |_| false),
+            Scope::Process | Scope::Group | Scope::Session => BTreeSet::from([pid]),
+        };
+        Rules { ptraced: self.request.ptraced, ptracer: self.request.ptracer }.apply(&all, members, branch)
     }
 }
 
