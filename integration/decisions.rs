@@ -22,6 +22,7 @@ pub fn cases() -> Vec<Case> {
         ("changed-mind", changed_mind),
         ("unsaved", unsaved),
         ("failed-restart", failed_restart),
+        ("file-size-limit", file_size_limit),
         ("dry-run", dry_run),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("decision", journey, *scene)).collect()
@@ -172,6 +173,23 @@ fn failed_restart(site: &Site) -> Verdict {
     fs::write(site.work().join("data"), "").attempt("put a file back")?;
     let files = read(site)?;
     is("log", &files.log, "before\nbetween\n")?;
+    is("result", &files.result, "before\nbetween\n")?;
+    no_leftovers(site)?;
+    site.gone()
+}
+
+/// What is cut off cannot be kept under a limit on file sizes: the restart fails, and does not die of it with files cut.
+fn file_size_limit(site: &Site) -> Verdict {
+    saved(site, &[])?;
+    edit(site)?;
+    let longer = "before\n".to_owned() + &"between\n".repeat(20_000);
+    fs::write(site.work().join("log"), &longer).attempt("make the log long")?;
+    let mut command = site.command("sh");
+    command.args(["-c", "ulimit -f 16; exec \"$@\"", "sh"]).arg(site.tool("cr_restart")).arg(site.context("job.ctx"));
+    let ran = site.run(&mut command)?;
+    ensure(ran.end == End::Code(27), || format!("{}: {}", ran.end, ran.stderr))?;
+    let files = read(site)?;
+    is("log", &files.log, &longer)?;
     is("result", &files.result, "before\nbetween\n")?;
     no_leftovers(site)?;
     site.gone()

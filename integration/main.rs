@@ -24,6 +24,7 @@ mod ready;
 mod ready_made;
 mod real;
 mod restarter;
+mod rights;
 mod runner;
 mod sandbox;
 mod scripts;

@@ -32,6 +32,11 @@ impl IdMap {
         self.ranges.iter().any(|(first, count)| id.checked_sub(*first).is_some_and(|distance| distance < *count))
     }
 
+    /// Whether there is no more than one id.
+    pub fn is_single(&self) -> bool {
+        self.ranges.iter().map(|(_, count)| u64::from(*count)).sum::<u64>() <= 1
+    }
+
     /// How an id of a wider namespace in which it means the same is shown here.
     pub fn shown(&self, id: u32) -> u32 {
         if self.has(id) { id } else { OVERFLOW }

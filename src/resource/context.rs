@@ -8,7 +8,9 @@ use std::collections::HashSet;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
+use super::actor::Actor;
 use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
@@ -198,6 +200,8 @@ pub struct Plan<'a> {
     pub path: &'a dyn Fn(&Path) -> PathBuf,
     /// What the job does with each object, by position.
     pub uses: &'a [Uses],
+    /// Who looks at paths.
+    pub actor: &'a Arc<Actor>,
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
 }
@@ -216,8 +220,21 @@ pub struct Build<'a> {
     pub id: &'a dyn Fn(i32) -> i32,
     /// What the job does with each object, by position.
     pub uses: &'a [Uses],
+    /// Who acts by path.
+    pub actor: &'a Arc<Actor>,
+    /// In [`super::FileKind::commit`]: a descriptor of the object that is open for writing, if the job has one.
+    pub writer: Option<BorrowedFd<'a>>,
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
+}
+
+/// Working and root directory of a process, as numbers of descriptors that it has until its own are in place. `None`: it stays where it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Directories {
+    /// Working directory.
+    pub cwd: Option<i32>,
+    /// Root directory.
+    pub root: Option<i32>,
 }
 
 /// What a kind has while it puts state into a process that is being restored.
@@ -232,6 +249,8 @@ pub struct Bind<'a> {
     pub id: &'a dyn Fn(i32) -> i32,
     /// Where a saved path is now.
     pub path: &'a dyn Fn(&Path) -> PathBuf,
+    /// Working and root directory of the process, as descriptors that it has.
+    pub directories: Directories,
     /// Whether ids were restored: with new ones, what names ids is translated.
     pub same_ids: bool,
     /// Things the user should know although the restart goes on; one sentence each.

@@ -29,6 +29,12 @@ pub enum KindError {
     /// A file is not what it was at the checkpoint.
     #[error("{} has changed since the checkpoint: {what}", path.display())]
     Changed { path: PathBuf, what: String },
+    /// A link was put on the way to a file.
+    #[error("a symbolic link stands in the path {}, which had none at the checkpoint", path.display())]
+    Link { path: PathBuf },
+    /// The job has no longer the rights with which it once got something, and it is not safe to use ours.
+    #[error("cannot {attempt} {} as user {uid}, with whose rights the job runs", path.display())]
+    NotTheJobs { attempt: String, path: PathBuf, uid: u32, source: Errno },
     /// Somebody has what the job needs.
     #[error("{what} is taken{}", by.map(|pid| format!(" by process {pid}")).unwrap_or_default())]
     Taken { what: String, by: Option<i32>, remedy: String },
@@ -76,7 +82,7 @@ impl Classified for KindError {
             | KindError::Inconsistent { .. } => Class::Perm,
             KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
-            KindError::Changed { .. } => Class::Env,
+            KindError::Changed { .. } | KindError::Link { .. } | KindError::NotTheJobs { .. } => Class::Env,
             KindError::Taken { .. } | KindError::IdTaken { .. } => Class::Temp,
             KindError::Denied { .. } => Class::Env,
             KindError::Proc(error) => error.class(),
@@ -91,6 +97,8 @@ impl Classified for KindError {
             KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Some(libc::EINVAL),
             KindError::Host { source, .. } => Some(*source as i32),
             KindError::Changed { .. } => Some(libc::ESTALE),
+            KindError::Link { .. } => Some(libc::ELOOP),
+            KindError::NotTheJobs { source, .. } => Some(*source as i32),
             KindError::Taken { .. } | KindError::IdTaken { .. } => Some(libc::EBUSY),
             KindError::Denied { .. } => Some(libc::EPERM),
             KindError::Proc(error) => error.errno(),
@@ -101,7 +109,10 @@ impl Classified for KindError {
 
     fn subject(&self) -> Subject {
         match self {
-            KindError::Host { path: Some(path), .. } | KindError::Changed { path, .. } => Subject::path(path),
+            KindError::Host { path: Some(path), .. }
+            | KindError::Changed { path, .. }
+            | KindError::Link { path }
+            | KindError::NotTheJobs { path, .. } => Subject::path(path),
             KindError::IdTaken { id } => Subject::pid(*id),
             KindError::Proc(error) => error.subject(),
             KindError::Tracee(error) => error.subject(),
@@ -140,6 +151,11 @@ impl Classified for KindError {
             KindError::Changed { .. } => {
                 Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into())
             }
+            KindError::Link { .. } => Some("say where the file is now with --relocate OLD=NEW: links in NEW are followed".into()),
+            KindError::NotTheJobs { uid, .. } => Some(format!(
+                "give user {uid} access to it, or close it before the checkpoint: what only root could open is opened for the job only if it \
+                 is the same file and nobody but root can write to the directories on the way"
+            )),
             KindError::Proc(error) => error.remedy(),
             KindError::Tracee(error) => error.remedy(),
             KindError::Record(error) => error.remedy(),

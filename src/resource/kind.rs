@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::file::replace::Replaced;
+use super::actor::Place;
+use super::file::cut::Cut;
+use super::file::replace::Replacement;
 use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Question, When};
 use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
 use crate::image::{Description, FileAction, Object, ObjectId, Record, Snapshot, Tag};
@@ -33,7 +35,7 @@ pub struct Built {
     /// Which of them takes the saved contents, by position.
     pub contents: Option<usize>,
     /// Files that had to be made by name; a restart that fails removes them.
-    pub made: Vec<PathBuf>,
+    pub made: Vec<Place>,
 }
 
 /// How an open file description comes back.
@@ -47,11 +49,39 @@ pub enum Opened {
     Later,
 }
 
-/// What [`FileKind::commit`] has done, as far as it can be undone.
-#[derive(Debug, Default)]
-pub struct Committed {
-    /// A file that has been put in the place of another.
-    pub replaced: Option<Replaced>,
+/// A change that others can see: prepared by [`FileKind::commit`], made right before the job runs, undone if it does not.
+#[derive(Debug)]
+pub enum Change {
+    /// A file takes the place of another.
+    Replace(Replacement),
+    /// A file goes back to its saved length.
+    Cut(Cut),
+}
+
+impl Change {
+    /// Makes it.
+    pub fn make(&mut self) -> Result<(), KindError> {
+        match self {
+            Change::Replace(replacement) => replacement.make(),
+            Change::Cut(cut) => cut.make(),
+        }
+    }
+
+    /// The job runs.
+    pub fn keep(self) -> Result<(), KindError> {
+        match self {
+            Change::Replace(replacement) => replacement.keep(),
+            Change::Cut(_) => Ok(()),
+        }
+    }
+
+    /// The job does not run. A change that was not made leaves nothing.
+    pub fn undo(self) -> Result<(), KindError> {
+        match self {
+            Change::Replace(replacement) => replacement.undo(),
+            Change::Cut(cut) => cut.undo(),
+        }
+    }
 }
 
 /// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
@@ -147,16 +177,16 @@ pub trait FileKind: Sync + 'static {
         Ok(())
     }
 
-    /// What changes files that others can see, too: called when every process is ready and nothing else can fail, right before the job
-    /// runs.
+    /// Prepares what changes files that others can see, too: called when every process is ready. The engine makes all changes at once when
+    /// nothing else can fail, right before the job runs.
     fn commit(
         &self,
         _state: &Self::State,
         _built: &Built,
         _object: (ObjectId, &Object),
         _cx: &mut Build<'_>,
-    ) -> Result<Committed, KindError> {
-        Ok(Committed::default())
+    ) -> Result<Option<Change>, KindError> {
+        Ok(None)
     }
 
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known and its descriptors are in place:

@@ -6,6 +6,7 @@
 //! **Adding a kind** touches four places: its file (`file/NAME.rs`, `task/NAME.rs`), its test program (`testprogs/NAME.c`), its line in
 //! [`FILE_KINDS`], [`PROCESS_KINDS`] or [`THREAD_KINDS`], and its row in `integration/table.rs`.
 
+pub mod actor;
 mod context;
 mod error;
 pub mod file;
@@ -16,9 +17,9 @@ pub mod process;
 pub mod task;
 mod uses;
 
-pub use context::{Bind, Build, Capture, Content, Facts, Piece, Plan, Probe, TaskProbe};
+pub use context::{Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe};
 pub use error::KindError;
-pub use kind::{AnyFileKind, AnyTaskKind, Built, Committed, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
+pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Question, Room, When};
 pub use uses::{Uses, uses};
 

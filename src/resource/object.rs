@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Bind, Build, Built, Committed, FileKind, KindError, Opened, Plan};
+use super::{Bind, Build, Built, Change, FileKind, KindError, Opened, Plan};
 use crate::image::{Description, FileAction, Object, ObjectId, Snapshot, Tag};
 use crate::tracee::Batch;
 
@@ -97,7 +97,7 @@ pub trait LiveObject {
     fn open(&self, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
     fn seeks(&self) -> bool;
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
-    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError>;
+    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Option<Change>, KindError>;
     fn bind(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
 }
 
@@ -147,7 +147,7 @@ impl<K: FileKind> LiveObject for Live<K> {
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError> {
         self.kind.settle(&self.state, built, object, cx)
     }
-    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Committed, KindError> {
+    fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Option<Change>, KindError> {
         self.kind.commit(&self.state, built, object, cx)
     }
     fn bind(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {

@@ -3,6 +3,7 @@
 //! Relies on libc and nix. Safe calls that nix has are used from nix directly, elsewhere; here stand those it lacks.
 //! Every function says what the call does, which manual page describes it, and argues its safety from types and lengths.
 
+pub mod act;
 pub mod cli_support;
 pub mod descriptor;
 pub mod fault;

@@ -270,6 +270,30 @@ pub fn raise_soft_limit(resource: libc::__rlimit_resource_t) -> Result<u64, Errn
     Ok(limit.rlim_cur)
 }
 
+/// Ignores SIGXFSZ while it lives: a write beyond RLIMIT_FSIZE then fails with EFBIG (setrlimit(2)).
+#[derive(Debug)]
+pub struct FileSizeIgnored(libc::sighandler_t);
+
+impl FileSizeIgnored {
+    /// From now on.
+    pub fn begin() -> FileSizeIgnored {
+        // SAFETY: no handler is installed.
+        FileSizeIgnored(unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) })
+    }
+}
+
+impl Drop for FileSizeIgnored {
+    fn drop(&mut self) {
+        // A blocked signal waits although it is ignored; to ignore it anew drops it.
+        for disposition in [libc::SIG_IGN, self.0] {
+            if self.0 != libc::SIG_ERR {
+                // SAFETY: no handler, or what was there before.
+                unsafe { libc::signal(libc::SIGXFSZ, disposition) };
+            }
+        }
+    }
+}
+
 /// `getrlimit(2)` — our own soft and hard limit of a resource.
 pub fn own_limit(resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };

@@ -18,9 +18,9 @@ use crate::resource::memory::key::Keys;
 use crate::resource::memory::{area, fields, special};
 use crate::resource::task::death_signal::DeathSignal;
 use crate::resource::task::robust_list;
-use crate::resource::{Bind, KindError, Step, TaskKind, task_kind};
+use crate::resource::{Bind, Directories, KindError, Step, TaskKind, task_kind};
 use crate::sys::Errno;
-use crate::tracee::{Batch, Row, Stopped, arch, robust, stub};
+use crate::tracee::{Answers, Batch, Row, Stopped, arch, robust, stub};
 
 /// Puts everything into place. Every task is what it was, and stopped.
 pub fn bind(
@@ -31,7 +31,8 @@ pub fn bind(
     notes: &mut Notes,
 ) -> Result<(), Failure> {
     let ids = job.ids(snapshot);
-    let mut binder = Binder { snapshot, graph, plan, objects, ids, owned: HashSet::new(), notes };
+    let mut binder = Binder { snapshot, graph, plan, objects, ids, owned: HashSet::new(), placed: HashSet::new(), notes };
+    binder.sharers(job)?;
     for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
         let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
         binder.process(index, job).at(Stage::Bind).map_err(about)?;
@@ -51,6 +52,8 @@ struct Binder<'a> {
     ids: HashMap<i32, i32>,
     /// Descriptions whose owner and kind have been seen to.
     owned: HashSet<DescriptionId>,
+    /// Processes that are done with what needs our descriptors.
+    placed: HashSet<usize>,
     notes: &'a mut Notes,
 }
 
@@ -58,7 +61,7 @@ impl Binder<'_> {
     /// Everything that batches do.
     fn process(&mut self, index: usize, job: &mut Job) -> Result<(), KindError> {
         let saved = &self.snapshot.processes[index];
-        let (pid, special) = (job.processes[index].pid, job.processes[index].special.clone());
+        let pid = job.processes[index].pid;
         let heads = saved.threads.iter().filter_map(|thread| robust_list::head(&thread.records));
         job.processes[index].robust = robust::disarm(pid, heads)?;
         // Other threads first: what the leader sets for the whole process may forbid what they need.
@@ -68,22 +71,59 @@ impl Binder<'_> {
             job.scratch.run(stopped, &batch)?;
         }
         let mut batch = Batch::new();
-        let exe = if first_with_memory(self.snapshot, index) { self.memory(index, &special, &mut batch) } else { None };
+        let exe = self.place(index, job, &mut batch)?;
         forget_children(&mut batch);
         if self.first_with_table(index) {
             self.table(index, job, &mut batch)?;
         }
         let mut all: Vec<(Step, &Record)> = records_of(&saved.records)?;
+        all.retain(|(step, _)| *step != Step::Place);
         if !saved.threads[0].dead {
             all.extend(records(&saved.threads[0])?);
         }
         self.process_records(index, pid, all, &mut batch)?;
         let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
-        if let Some(Err(errno)) = exe.map(|row| answers.value(row)) {
-            let reason = if errno == Errno::EPERM { "setting it needs CAP_CHECKPOINT_RESTORE" } else { errno.desc() };
-            self.notes.lose(Subject::pid(saved.pid), format!("/proc/PID/exe shows the restarter: {reason}"));
+        self.said_of_program(index, exe, &answers);
+        Ok(())
+    }
+
+    /// Processes that share a descriptor table with an earlier one: that one closes the descriptors by which they get their program and their
+    /// directories, so they get them first.
+    fn sharers(&mut self, job: &mut Job) -> Result<(), Failure> {
+        let alive = (0..job.processes.len()).filter(|index| !self.snapshot.processes[*index].threads.is_empty());
+        for index in alive.filter(|index| !self.first_with_table(*index)).collect::<Vec<_>>() {
+            let about = |failure: Failure| failure.about(Subject::pid(self.snapshot.processes[index].pid));
+            let mut batch = Batch::new();
+            let exe = self.place(index, job, &mut batch).at(Stage::Bind).map_err(about)?;
+            let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch).at(Stage::Bind).map_err(about)?;
+            self.said_of_program(index, exe, &answers);
         }
         Ok(())
+    }
+
+    /// What needs descriptors of ours: program and memory, working and root directory.
+    fn place(&mut self, index: usize, job: &Job, batch: &mut Batch) -> Result<Option<Row>, KindError> {
+        if !self.placed.insert(index) {
+            return Ok(None);
+        }
+        let raised = &job.processes[index];
+        let exe = if first_with_memory(self.snapshot, index) { self.memory(index, &raised.special, batch) } else { None };
+        for (_, record) in records_of(&self.snapshot.processes[index].records)?.into_iter().filter(|(step, _)| *step == Step::Place) {
+            let directories = self.objects.directories(index);
+            self.with_context(raised.pid, raised.pid, |cx| {
+                cx.directories = directories;
+                task_kind(record)?.apply(record, cx, batch)
+            })?;
+        }
+        Ok(exe)
+    }
+
+    fn said_of_program(&mut self, index: usize, exe: Option<Row>, answers: &Answers) {
+        if let Some(Err(errno)) = exe.map(|row| answers.value(row)) {
+            let reason = if errno == Errno::EPERM { "setting it needs CAP_CHECKPOINT_RESTORE" } else { errno.desc() };
+            let about = Subject::pid(self.snapshot.processes[index].pid);
+            self.notes.lose(about, format!("/proc/PID/exe shows the restarter: {reason}"));
+        }
     }
 
     fn memory(&self, index: usize, special: &[(String, u64, u64)], batch: &mut Batch) -> Option<Row> {
@@ -179,7 +219,8 @@ impl Binder<'_> {
         let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
         let pid = id(saved.pid);
         let same_ids = self.plan.restore_pid;
-        let mut cx = Bind { snapshot: self.snapshot, pid, tid: pid, id: &id, path: &path, same_ids, warnings: Vec::new() };
+        let directories = Directories::default();
+        let mut cx = Bind { snapshot: self.snapshot, pid, tid: pid, id: &id, path: &path, directories, same_ids, warnings: Vec::new() };
         let mut seen = HashSet::new();
         for descriptor in &self.snapshot.tables[table as usize].descriptors {
             let description = &self.snapshot.descriptions[descriptor.description as usize];
@@ -221,7 +262,8 @@ impl Binder<'_> {
         let path = |saved: &Path| self.plan.path(saved);
         let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
         let same_ids = self.plan.restore_pid;
-        let mut cx = Bind { snapshot: self.snapshot, pid, tid, id: &id, path: &path, same_ids, warnings: Vec::new() };
+        let directories = Directories::default();
+        let mut cx = Bind { snapshot: self.snapshot, pid, tid, id: &id, path: &path, directories, same_ids, warnings: Vec::new() };
         let result = act(&mut cx);
         let warnings = cx.warnings;
         self.notes.lose_all(&Subject::pid(pid), warnings);

@@ -13,9 +13,9 @@ use super::plan::Plan;
 use crate::engine::note::Notes;
 use crate::error::{At, Classified, Failure, Stage, Subject};
 use crate::image::{Description, DescriptionId, Descriptor, Object, ObjectId, Snapshot};
-use crate::resource::file::replace::Replaced;
 use crate::resource::file::{self, lock};
-use crate::resource::{Build, Built, Fallback, KindError, LiveObject, Opened, When};
+use crate::resource::task::cwd;
+use crate::resource::{Build, Built, Change, Directories, Fallback, KindError, LiveObject, Opened, TaskKind, When};
 use crate::sys::{descriptor, process};
 use crate::tracee::{Scratch, Stopped};
 
@@ -32,6 +32,8 @@ pub struct Objects {
     pub mapped: HashMap<(ObjectId, bool), OwnedFd>,
     /// Descriptors that we were started with and that pass on.
     own: HashSet<RawFd>,
+    /// Working and root directories, by process.
+    entered: Vec<Option<cwd::Entered>>,
     /// Our controlling terminal, if anything needs it.
     terminal: Option<OwnedFd>,
     /// Whether the job runs: its files stay.
@@ -47,7 +49,7 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
     for &id in graph.order() {
         let (object, live) = (&snapshot.objects[id as usize], graph.live(id));
         let build = |cx: &mut Build<'_>| if live.when() == When::Births { Ok(Built::default()) } else { live.build((id, object), cx) };
-        let made = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, build);
+        let made = with_context((snapshot, plan, (id, object)), (&objects.built, &|id| id, None), notes, build);
         objects.built[id as usize] = made.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     for description in &snapshot.descriptions {
@@ -64,6 +66,7 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
     if objects.opened.iter().any(|opened| matches!(opened, Opened::Later)) {
         objects.channel = Some(Channel::new().at(Stage::Build)?);
     }
+    objects.enter(snapshot, plan, notes)?;
     let fallen_back = |opened: &Opened| matches!(opened, Opened::Inherited(Fallback::Terminal));
     if objects.opened.iter().any(fallen_back) {
         objects.terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").ok().map(OwnedFd::from);
@@ -73,14 +76,14 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
 
 /// Calls a kind with what it has at this time, and takes its warnings.
 fn with_context<T>(
-    (snapshot, plan, object): (&Snapshot, &Plan, &Object),
-    made: &[Built],
-    id: &dyn Fn(i32) -> i32,
+    (snapshot, plan, (number, object)): (&Snapshot, &Plan, (ObjectId, &Object)),
+    (made, id, writer): (&[Built], &dyn Fn(i32) -> i32, Option<BorrowedFd<'_>>),
     notes: &mut Notes,
     act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
 ) -> Result<T, KindError> {
     let path = |saved: &Path| plan.path(saved);
-    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, warnings: Vec::new() };
+    let actor = plan.actors.object(number);
+    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, actor, writer, warnings: Vec::new() };
     let result = act(&mut cx);
     notes.lose_all(&Subject::path(&object.path), cx.warnings);
     result
@@ -99,7 +102,7 @@ pub fn after_births(
     for id in graph.order().iter().copied().filter(|id| graph.live(*id).when() == When::Births) {
         let (object, live) = (&snapshot.objects[id as usize], graph.live(id));
         let about = |failure: Failure| failure.about(Subject::path(&object.path));
-        let made = with_context((snapshot, plan, object), &objects.built, &now, notes, |cx| live.build((id, object), cx));
+        let made = with_context((snapshot, plan, (id, object)), (&objects.built, &now, None), notes, |cx| live.build((id, object), cx));
         objects.built[id as usize] = made.at(Stage::Build).map_err(about)?;
         for (number, description) in (0..).zip(&snapshot.descriptions).filter(|(_, description)| description.object == id) {
             let opened = objects.open((snapshot, graph, plan), &now, description, notes).at(Stage::Build).map_err(about)?;
@@ -108,7 +111,8 @@ pub fn after_births(
             }
         }
         let built = &objects.built[id as usize];
-        let settled = with_context((snapshot, plan, object), &objects.built, &now, notes, |cx| live.settle((id, object), built, cx));
+        let with = (&objects.built[..], &now as &dyn Fn(i32) -> i32, None);
+        let settled = with_context((snapshot, plan, (id, object)), with, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(about)?;
     }
     Ok(())
@@ -118,47 +122,51 @@ pub fn after_births(
 pub fn settle(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<(), Failure> {
     let early = graph.objects(snapshot).zip(&objects.built).filter(|((_, _, live), _)| live.when() != When::Births);
     for ((id, object, live), built) in early {
-        let settled = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, |cx| live.settle((id, object), built, cx));
+        let with = (&objects.built[..], &(|id| id) as &dyn Fn(i32) -> i32, None);
+        let settled = with_context((snapshot, plan, (id, object)), with, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     Ok(())
 }
 
-/// Files that have taken the place of others.
+/// Changes that others can see: prepared, and in part made.
 #[derive(Default)]
-pub struct Commits(Vec<Replaced>);
+pub struct Commits(Vec<Change>);
 
 impl Commits {
+    /// Makes all of them, or none: the last thing before the job runs.
+    pub fn make(mut self, notes: &mut Notes) -> Result<Commits, Failure> {
+        for change in &mut self.0 {
+            if let Err(error) = change.make() {
+                self.undo(notes);
+                return Err(error).at(Stage::Release);
+            }
+        }
+        Ok(self)
+    }
+
     /// The job runs: what was there before goes.
     pub fn keep(self, notes: &mut Notes) {
-        for error in self.0.into_iter().filter_map(|replaced| replaced.keep().err()) {
+        for error in self.0.into_iter().filter_map(|change| change.keep().err()) {
             notes.warn(error.subject(), error.to_string());
         }
     }
 
     /// The job does not run: what was there before comes back.
     pub fn undo(self, notes: &mut Notes) {
-        for error in self.0.into_iter().rev().filter_map(|replaced| replaced.undo().err()) {
+        for error in self.0.into_iter().rev().filter_map(|change| change.undo().err()) {
             notes.warn(error.subject(), error.to_string());
         }
     }
 }
 
-/// Changes files that others can see, too; all of them or none.
+/// Prepares what changes files that others can see, too. Nothing is changed yet.
 pub fn commit(snapshot: &Snapshot, graph: &Graph, plan: &Plan, objects: &Objects, notes: &mut Notes) -> Result<Commits, Failure> {
     let mut commits = Commits::default();
-    let mut all: Vec<_> = graph.objects(snapshot).zip(&objects.built).collect();
-    // What can be undone comes first.
-    all.sort_by_key(|(_, built)| built.descriptors.is_empty());
-    for ((id, object, live), built) in all {
-        let committed = with_context((snapshot, plan, object), &objects.built, &|id| id, notes, |cx| live.commit((id, object), built, cx));
-        match committed.at(Stage::Release) {
-            Ok(committed) => commits.0.extend(committed.replaced),
-            Err(failure) => {
-                commits.undo(notes);
-                return Err(failure.about(Subject::path(&object.path)));
-            }
-        }
+    for ((id, object, live), built) in graph.objects(snapshot).zip(&objects.built) {
+        let with = (&objects.built[..], &(|id| id) as &dyn Fn(i32) -> i32, objects.writer(snapshot, id));
+        let change = with_context((snapshot, plan, (id, object)), with, notes, |cx| live.commit((id, object), built, cx));
+        commits.0.extend(change.at(Stage::Release).map_err(|failure| failure.about(Subject::path(&object.path)))?);
     }
     Ok(commits)
 }
@@ -173,6 +181,7 @@ impl Objects {
             channel: None,
             mapped: HashMap::new(),
             own,
+            entered: Vec::new(),
             terminal: None,
             is_kept: false,
         }
@@ -188,7 +197,8 @@ impl Objects {
         let object = &snapshot.objects[description.object as usize];
         let live: &dyn LiveObject = graph.live(description.object);
         let built = &self.built[description.object as usize];
-        let opened = with_context((snapshot, plan, object), &self.built, id, notes, |cx| live.open(built, description, cx))?;
+        let at = (description.object, object);
+        let opened = with_context((snapshot, plan, at), (&self.built, id, None), notes, |cx| live.open(built, description, cx))?;
         if let Opened::New(fd) = &opened {
             file::open::dress(fd.as_fd(), description, live.seeks())?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
@@ -218,6 +228,43 @@ impl Objects {
             }
         }
         Ok(())
+    }
+
+    /// A descriptor of an object that is open for writing.
+    fn writer(&self, snapshot: &Snapshot, id: ObjectId) -> Option<BorrowedFd<'_>> {
+        let writes = |flags: i32| flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
+        let mut opened = self.opened.iter().zip(&snapshot.descriptions);
+        let descriptor = opened.find_map(|(opened, description)| match opened {
+            Opened::New(fd) if description.object == id && writes(description.flags) => Some(fd.as_fd()),
+            Opened::New(_) | Opened::Inherited(_) => None,
+        });
+        descriptor.or_else(|| self.mapped.get(&(id, true)).map(AsFd::as_fd))
+    }
+
+    /// Opens working and root directory of every process that has them.
+    fn enter(&mut self, snapshot: &Snapshot, plan: &Plan, notes: &mut Notes) -> Result<(), Failure> {
+        let path = |saved: &Path| plan.path(saved);
+        for (index, process) in snapshot.processes.iter().enumerate() {
+            let Some(record) = process.records.iter().find(|record| record.kind == cwd::Cwd::TAG.kind) else {
+                self.entered.push(None);
+                continue;
+            };
+            let mut warnings = Vec::new();
+            let entered = cwd::enter((record, snapshot), plan.actors.process(index), &path, &mut warnings);
+            notes.lose_all(&Subject::pid(process.pid), warnings);
+            self.entered.push(Some(entered.at(Stage::Build).map_err(|failure| failure.about(Subject::pid(process.pid)))?));
+        }
+        Ok(())
+    }
+
+    /// The numbers that working and root directory of a process have in every stub.
+    pub fn directories(&self, index: usize) -> Directories {
+        let entered = self.entered.get(index).and_then(Option::as_ref);
+        let number = |fd: &OwnedFd| fd.as_raw_fd();
+        Directories {
+            cwd: entered.map(|entered| number(&entered.cwd)),
+            root: entered.and_then(|entered| entered.root.as_ref().map(number)),
+        }
     }
 
     /// The job runs and needs its files.
@@ -285,7 +332,9 @@ impl Drop for Objects {
         if !self.is_kept {
             let made = self.built.iter().flat_map(|built| &built.made);
             // Somebody else may have removed it, which is as good.
-            made.for_each(|path| drop(std::fs::remove_file(path)));
+            for place in made {
+                let _gone = place.remove();
+            }
         }
     }
 }
@@ -306,14 +355,17 @@ fn inherited_descriptors() -> HashSet<RawFd> {
 pub fn check_descriptors(snapshot: &Snapshot) -> Result<(), PlanError> {
     let limit = process::raise_soft_limit(libc::RLIMIT_NOFILE).unwrap_or(1024);
     let highest = snapshot.tables.iter().flat_map(|table| &table.descriptors).map(|descriptor| descriptor.fd).max().unwrap_or(0);
-    let made = snapshot.descriptions.len() + 64;
+    let made = snapshot.descriptions.len() + 2 * snapshot.processes.len() + 64;
     let needed = (u64::try_from(highest).unwrap_or(0) + 1).max(made as u64);
     if needed <= limit { Ok(()) } else { Err(PlanError::Descriptors { needed, limit }) }
 }
 
 #[cfg(test)]
 mod test {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::resource::actor::Actor;
 
     #[test]
     fn what_was_made_by_name_goes_unless_the_job_runs() {
@@ -321,7 +373,8 @@ mod test {
         let path = directory.path().join("fifo");
         for is_kept in [false, true] {
             std::fs::write(&path, "").unwrap();
-            let built = vec![Built { made: vec![path.clone()], ..Built::default() }];
+            let place = Arc::new(Actor::ours()).place(&path).unwrap();
+            let built = vec![Built { made: vec![place], ..Built::default() }];
             let mut objects = Objects::new(HashSet::new());
             objects.built = built;
             if is_kept {

@@ -33,7 +33,7 @@ use super::review;
 use crate::error::{At, Failure, Stage};
 use crate::image::{OTHER_RELEASE, Snapshot, State};
 use crate::policy::event::{PidPair, RunningEvent, Timings};
-use crate::policy::relocate::Relocations;
+use crate::policy::relocate::{Relocation, Relocations};
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack};
 use crate::resource::KindError;
@@ -72,7 +72,13 @@ pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn O
         choice = policies.ask_restart(&Event::PreRestart(Box::new(review::restart_event(&snapshot, &graph, path)))).at(Stage::Review)?;
     }
     let ids = choice.ids.unwrap_or(Ids::Keep);
-    Ok(Opened { pages: Some(pages), snapshot, graph, ids, relocations: Relocations::new(&choice.relocate), begun })
+    Ok(Opened { pages: Some(pages), snapshot, graph, ids, relocations: relocations(&choice.relocate), begun })
+}
+
+/// Who restarts says where files are now, with his own rights: links in that are followed, once.
+fn relocations(rules: &[Relocation]) -> Relocations {
+    let resolved = |rule: &Relocation| Relocation { new: review::resolved(&rule.new), ..rule.clone() };
+    Relocations::new(&rules.iter().map(resolved).collect::<Vec<_>>())
 }
 
 /// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`]. In a dry run nothing is made.
@@ -84,6 +90,7 @@ pub fn restart(
 ) -> Result<RestartReport, Failure> {
     const MOST_ATTEMPTS: u32 = 5;
     const PAUSE: Duration = Duration::from_millis(30);
+    let _too_large = process::FileSizeIgnored::begin();
     let mut notes = Notes::default();
     let mut attempt = 1;
     let reviewed = review::review(&mut opened.snapshot, &mut opened.graph, &mut opened.relocations, policies, &mut notes);
@@ -158,8 +165,10 @@ fn run(
     if policies.hears(Name::PreResume) {
         policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
     }
-    let committed = build::commit(snapshot, graph, &plan, &built, notes)?;
-    match release(job, &snapshot.processes, request.signal, report.lead) {
+    let prepared = build::commit(snapshot, graph, &plan, &built, notes)?;
+    send_signals(&job, &snapshot.processes, request.signal)?;
+    let committed = prepared.make(notes)?;
+    match job.release(report.lead) {
         Ok(()) => {
             built.keep();
             committed.keep(notes);
@@ -169,6 +178,7 @@ fn run(
             return Err(failure);
         }
     }
+    drop(plan);
     Ok(RestartReport { total_us: microseconds(opened.begun), ..report })
 }
 
@@ -197,21 +207,20 @@ fn naming_release(mut failure: Failure, snapshot: &Snapshot) -> Failure {
     failure
 }
 
-/// Lets the job go on: stopped processes stay stopped unless a signal was asked for.
-fn release(job: raise::Job, saved: &[crate::image::Process], signal: Option<i32>, lead: Option<i32>) -> Result<(), Failure> {
+/// Stopped processes stay stopped unless a signal was asked for. They are stopped by ptrace: the signal waits until they are let go.
+fn send_signals(job: &raise::Job, saved: &[crate::image::Process], signal: Option<i32>) -> Result<(), Failure> {
     for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
         let signal = match (signal, saved.state) {
             (Some(signal), _) => Some(signal),
             (None, State::Stopped(stop)) => Some(stop),
             (None, State::Running | State::Zombie(_)) => None,
         };
-        // The process is stopped by ptrace: the signal waits until it is let go.
         if let Some(signal) = signal {
             let error = |errno| crate::resource::KindError::host(format!("send signal {signal}"), errno);
             process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
         }
     }
-    job.release(lead)
+    Ok(())
 }
 
 #[cfg(test)]

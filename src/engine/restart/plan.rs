@@ -18,6 +18,7 @@ use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
+use crate::resource::actor::Actors;
 use crate::resource::{KindError, Plan as KindPlan, Room, Uses, When, task_kind, uses};
 use crate::sys::Errno;
 use crate::sys::process::has_capability;
@@ -63,6 +64,8 @@ pub struct Plan {
     pub relocations: Relocations,
     /// What the job does with each object, by position.
     pub uses: Vec<Uses>,
+    /// Who acts by path.
+    pub actors: Actors,
 }
 
 impl Plan {
@@ -108,7 +111,7 @@ pub fn plan(
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    let Possible { makers, scratch, vdso_parking, parked, uses } = check(snapshot, graph, relocations, notes)?;
+    let Possible { makers, scratch, vdso_parking, parked, uses, actors } = check(snapshot, graph, relocations, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
@@ -128,6 +131,7 @@ pub fn plan(
         parked,
         relocations: relocations.clone(),
         uses,
+        actors,
     })
 }
 
@@ -138,15 +142,17 @@ pub struct Possible {
     vdso_parking: u64,
     parked: Parked,
     uses: Vec<Uses>,
+    actors: Actors,
 }
 
 /// Takes the decisions that no id of this machine has a part in.
 pub fn check(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, notes: &mut Notes) -> Result<Possible, Failure> {
     check_machine(snapshot).at(Stage::Plan)?;
     let uses = uses(snapshot);
-    check_kinds(snapshot, graph, relocations, &uses, notes)?;
+    let actors = Actors::of(snapshot).at(Stage::Plan)?;
+    check_kinds((snapshot, graph), relocations, &uses, &actors, notes)?;
     let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
-    Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses })
+    Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses, actors })
 }
 
 /// The vdso must be this kernel's: programs hold addresses inside it. The processor must have what the job's registers hold.
@@ -217,15 +223,23 @@ fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
 }
 
 /// Asks every kind about everything; one complaint is reported as it is, several together.
-fn check_kinds(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, uses: &[Uses], notes: &mut Notes) -> Result<(), Failure> {
+fn check_kinds(
+    (snapshot, graph): (&Snapshot, &Graph),
+    relocations: &Relocations,
+    uses: &[Uses],
+    actors: &Actors,
+    notes: &mut Notes,
+) -> Result<(), Failure> {
     let path = |saved: &Path| relocations.apply(saved);
-    let mut cx = KindPlan { snapshot, path: &path, uses, warnings: Vec::new() };
+    let mut cx = KindPlan { snapshot, path: &path, uses, actor: actors.process(0), warnings: Vec::new() };
     let mut complaints: Vec<KindError> = Vec::new();
     for (id, object, live) in graph.objects(snapshot) {
+        cx.actor = actors.object(id);
         complaints.extend(live.plan((id, object), &mut cx).err());
         notes.lose_all(&Subject::path(&object.path), std::mem::take(&mut cx.warnings));
     }
-    for process in &snapshot.processes {
+    for (index, process) in snapshot.processes.iter().enumerate() {
+        cx.actor = actors.process(index);
         let records = process.records.iter().chain(process.threads.iter().flat_map(|thread| &thread.records));
         for record in records {
             let checked = task_kind(record).and_then(|kind| kind.plan(record, &mut cx));

@@ -5,10 +5,12 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use crate::error::{At, Failure, Stage};
 use crate::image::{Block, Reader};
 use crate::resource::KindError;
+use crate::resource::actor::Actor;
 use crate::resource::file::open;
 use crate::sys::Errno;
 
@@ -25,7 +27,7 @@ pub struct Spool {
 impl Spool {
     /// Reads a stream to its end.
     pub fn fill(reader: &mut Reader) -> Result<Spool, Failure> {
-        let file = File::from(open::unnamed(&std::env::temp_dir(), false).at(Stage::Load)?);
+        let file = File::from(open::unnamed(&Arc::new(Actor::ours()), &std::env::temp_dir(), false).at(Stage::Load)?);
         let mut spool = Spool { file, blocks: Vec::new(), next: 0, at: 0 };
         let mut data = Vec::new();
         while let Some(block) = reader.next_block(&mut data).at(Stage::Load)? {

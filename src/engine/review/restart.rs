@@ -4,7 +4,7 @@
 //! behind know no policy. Relies on what stat(2) says about the files on this machine.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::flag_words;
@@ -59,6 +59,16 @@ fn differs(snapshot: &Snapshot, graph: &Graph) -> Differs {
     }
 }
 
+/// A path that was decided now, without the links in it, as far as it exists: what is opened later follows none.
+pub fn resolved(path: &Path) -> PathBuf {
+    let above = path.ancestors().find_map(|above| Some((above, std::fs::canonicalize(above).ok()?)));
+    let Some((above, real)) = above else { return path.to_owned() };
+    match path.strip_prefix(above) {
+        Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+        _ => real,
+    }
+}
+
 /// Whether a file is a program or a library: a process runs it, or maps it to execute.
 fn is_program(snapshot: &Snapshot, id: ObjectId) -> bool {
     snapshot.memories.iter().any(|memory| {
@@ -105,7 +115,8 @@ fn review_file(
         policies.stays(path.display().to_string(), facts.action.word(), who_decided(facts.action));
         return Ok(());
     }
-    let choice = ask_file((snapshot, graph), id, &facts, &path, policies)?;
+    let mut choice = ask_file((snapshot, graph), id, &facts, &path, policies)?;
+    choice.path = choice.path.map(|path| resolved(&path));
     let chosen = choice.path.as_deref().unwrap_or(&path);
     let disposed = graph.live_mut(id).dispose(choice.action, chosen).at(Stage::Review)?;
     disposed.warnings.into_iter().for_each(|text| notes.warn(Subject::default(), text));
@@ -225,7 +236,7 @@ fn review_object((snapshot, graph): (&mut Arc<Snapshot>, &mut Graph), id: Object
     match choice {
         ObjectChoice { action: ObjectAction::Close, .. } => close(Arc::make_mut(snapshot), id),
         ObjectChoice { path: Some(path), .. } if !is_mapped => {
-            let record = stand_in::record(path).at(Stage::Review)?;
+            let record = stand_in::record(resolved(&path)).at(Stage::Review)?;
             graph.replace(id, file_kind(&record).and_then(|kind| kind.load(&record)).at(Stage::Review)?);
             Arc::make_mut(snapshot).objects[id as usize].record = record;
         }

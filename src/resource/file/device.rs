@@ -4,8 +4,6 @@
 //! **Lost:** nothing.
 //! **Refused:** every other character device that is not a terminal, and block devices: their state is in a driver.
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::Device as Number;
+use crate::resource::actor::Actor;
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
 use crate::sys::Errno;
 
@@ -38,8 +37,9 @@ impl DeviceV1 {
     }
 
     /// Where the device is now: at its path, else at its usual one.
-    fn find(&self, path: PathBuf) -> Result<PathBuf, KindError> {
-        let is_it = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.rdev() == self.rdev());
+    fn find(&self, path: PathBuf, actor: &Actor) -> Result<PathBuf, KindError> {
+        let is_it =
+            |path: &PathBuf| actor.look(path).is_ok_and(|found| found.mode & libc::S_IFMT == libc::S_IFCHR && found.rdev == self.rdev());
         let usual = self.usual_path().map(PathBuf::from);
         let found = [Some(path.clone()), usual].into_iter().flatten().find(is_it);
         found.ok_or_else(|| KindError::path(format!("find the device {}:{} at", self.number.0, self.number.1), path, Errno::ENOENT))
@@ -75,7 +75,7 @@ impl FileKind for Device {
     }
 
     fn plan(&self, state: &DeviceV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
-        state.find((cx.path)(&state.path)).map(drop)
+        state.find((cx.path)(&state.path), cx.actor).map(drop)
     }
 
     fn build(&self, _: &DeviceV1, _: (ObjectId, &Object), _: &mut Build<'_>) -> Result<Built, KindError> {
@@ -83,8 +83,8 @@ impl FileKind for Device {
     }
 
     fn open(&self, state: &DeviceV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
-        let path = state.find((cx.path)(&state.path))?;
-        open::open_path(&path, description.flags, &mut cx.warnings).map(Opened::New)
+        let path = state.find((cx.path)(&state.path), cx.actor)?;
+        open::open_path(cx.actor, &path, description.flags, None, &mut cx.warnings).map(Opened::New)
     }
 }
 
@@ -107,7 +107,7 @@ mod test {
     fn a_device_elsewhere_is_found_at_its_usual_path() {
         let state = DeviceV1 { path: "/somewhere/else".into(), number: (1, 5) };
         assert_eq!(with_plan(&Device, &state), (None, vec![]));
-        assert_eq!(state.find("/somewhere/else".into()).unwrap(), PathBuf::from("/dev/zero"));
+        assert_eq!(state.find("/somewhere/else".into(), &Actor::ours()).unwrap(), PathBuf::from("/dev/zero"));
         let state = DeviceV1 { path: "/dev/null".into(), number: (10, 229) };
         assert_eq!(with_plan(&Device, &state).0.unwrap(), "cannot find the device 10:229 at /dev/null");
     }

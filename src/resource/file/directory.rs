@@ -4,9 +4,7 @@
 //! **Lost:** names that were added or removed since the checkpoint show as the file system pleases.
 //! **Refused:** a directory that was removed while open; at restart, one that is missing or something else.
 
-use std::fs;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +13,6 @@ use super::name::{self, Name};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe, Question};
-use crate::sys::Errno;
 
 /// Directories.
 pub struct Directory;
@@ -26,6 +23,12 @@ pub struct DirectoryV1 {
     /// Its path.
     #[serde(with = "crate::image::path")]
     pub path: PathBuf,
+    /// Device it is on.
+    #[serde(default)]
+    pub dev: u64,
+    /// Inode number.
+    #[serde(default)]
+    pub ino: u64,
 }
 
 impl FileKind for Directory {
@@ -42,7 +45,7 @@ impl FileKind for Directory {
 
     fn capture(&self, probes: &[&Probe<'_>], _: &mut Capture) -> Result<DirectoryV1, KindError> {
         match Name::of(probes[0].link, probes[0].stat) {
-            Name::Here(path) | Name::Elsewhere(path) => Ok(DirectoryV1 { path }),
+            Name::Here(path) | Name::Elsewhere(path) => Ok(DirectoryV1 { path, dev: probes[0].stat.dev, ino: probes[0].stat.ino }),
             Name::Gone(path) => Err(KindError::Unsupported {
                 what: format!("the removed directory {}", path.display()),
                 remedy: "let the program close it first".into(),
@@ -56,12 +59,9 @@ impl FileKind for Directory {
 
     fn plan(&self, state: &DirectoryV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         let path = (cx.path)(&state.path);
-        let found = fs::metadata(&path).map_err(|error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            KindError::path("find the directory", &path, errno)
-        })?;
-        if !found.is_dir() {
-            let what = format!("it was a directory and is {} now", name::type_word(found.mode()));
+        let found = cx.actor.look(&path).map_err(|errno| cx.actor.refusal("find the directory", &path, errno))?;
+        if found.mode & libc::S_IFMT != libc::S_IFDIR {
+            let what = format!("it was a directory and is {} now", name::type_word(found.mode));
             return Err(KindError::Changed { path, what });
         }
         Ok(())
@@ -73,7 +73,8 @@ impl FileKind for Directory {
 
     fn open(&self, state: &DirectoryV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
-        let fd = open::open_path(&path, description.flags | libc::O_DIRECTORY, &mut cx.warnings)?;
+        let known = Some((state.dev, state.ino));
+        let fd = open::open_path(cx.actor, &path, description.flags | libc::O_DIRECTORY, known, &mut cx.warnings)?;
         read_once(&fd);
         Ok(Opened::New(fd))
     }
@@ -125,7 +126,7 @@ mod test {
     #[test]
     fn a_file_in_its_place_is_refused() {
         let place = tempfile::NamedTempFile::new().unwrap();
-        let state = DirectoryV1 { path: place.path().to_owned() };
+        let state = DirectoryV1 { path: place.path().to_owned(), dev: 0, ino: 0 };
         let (complaint, _) = with_plan(&Directory, &state);
         assert!(complaint.unwrap().ends_with("it was a directory and is a regular file now"));
     }

@@ -266,6 +266,7 @@ mod test {
                 tid: pid,
                 id: &|id| id + 1000,
                 path: &|p| p.to_owned(),
+                directories: crate::resource::Directories::default(),
                 same_ids: false,
                 warnings: vec![],
             };

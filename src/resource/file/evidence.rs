@@ -42,9 +42,13 @@ impl Evidence {
     /// Looks for a proof in the file at `path`; `None` when there is none, or it cannot be read.
     pub fn of(path: &Path) -> Option<Evidence> {
         let open = |flags| File::options().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
-        let file = open(libc::O_NOATIME).or_else(|_| open(0)).ok()?;
+        Evidence::within(&open(libc::O_NOATIME).or_else(|_| open(0)).ok()?)
+    }
+
+    /// Looks for a proof in an open file.
+    pub fn within(file: &File) -> Option<Evidence> {
         let metadata = file.metadata().ok()?;
-        let kind = fstatfs(&file).ok()?.filesystem_type().0;
+        let kind = fstatfs(file).ok()?.filesystem_type().0;
         if !metadata.is_file() || metadata.len() == 0 || MADE_UP.contains(&kind) {
             return None;
         }

@@ -4,19 +4,19 @@
 //! **Lost:** data in flight that only a reader outside the job could have read; other processes must open the FIFO again themselves.
 //! **Refused:** at restart, a path that leads to something else.
 
-use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::stat::{self, Mode};
-use nix::unistd;
 use serde::{Deserialize, Serialize};
 
 use super::flight::Flight;
 use super::name::{self, Name};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
+use crate::proc::FileStat;
+use crate::resource::actor::{Actor, Place};
 use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, Probe};
 use crate::sys::{Errno, descriptor};
 
@@ -35,6 +35,12 @@ pub struct FifoV1 {
     pub mode: u32,
     /// What is in it.
     pub flight: Flight,
+    /// Device it is on.
+    #[serde(default)]
+    pub dev: u64,
+    /// Inode number.
+    #[serde(default)]
+    pub ino: u64,
 }
 
 impl FileKind for Fifo {
@@ -64,7 +70,7 @@ impl FileKind for Fifo {
                 Flight { capacity: descriptor::pipe_capacity(copy).unwrap_or(0), ..Flight::default() }
             }
         };
-        Ok(FifoV1 { path, is_deleted, mode: stat.mode, flight })
+        Ok(FifoV1 { path, is_deleted, mode: stat.mode, flight, dev: stat.dev, ino: stat.ino })
     }
 
     fn plan(&self, state: &FifoV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
@@ -72,87 +78,123 @@ impl FileKind for Fifo {
         if state.is_deleted {
             return Ok(());
         }
-        match fs::metadata(&path) {
-            Ok(found) if found.file_type().is_fifo() => Ok(()),
-            Ok(found) => {
-                let what = format!("it was a FIFO and is {} now", name::type_word(found.mode()));
-                Err(KindError::Changed { path, what })
-            }
+        match cx.actor.look(&path) {
+            Ok(found) => check_type(&path, &found),
             // It is made again, if its directory is there.
-            Err(_) => {
+            Err(Errno::ENOENT) => {
                 let directory = path.parent().unwrap_or(Path::new("/"));
-                fs::metadata(directory).map(drop).map_err(|error| {
-                    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-                    KindError::path("find the directory of a FIFO,", directory, errno)
-                })
+                let found = cx.actor.look(directory);
+                found.map(drop).map_err(|errno| cx.actor.refusal("find the directory of a FIFO,", directory, errno))
             }
+            Err(errno) => Err(cx.actor.refusal("find the FIFO", path, errno)),
         }
     }
 
     fn build(&self, state: &FifoV1, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
         let path = (cx.path)(&state.path);
-        let (keeper, made) = if state.is_deleted { (nameless(&path)?, vec![]) } else { named(&path, state.mode)? };
-        // Whoever else has it open now may have put something in.
-        let held = descriptor::readable_bytes(keeper.as_fd()).unwrap_or(0);
-        if held > 0 && !state.flight.is_empty() {
-            let (path, saved) = (path.display(), state.flight.data.len());
-            cx.warnings.push(format!("{path} holds {held} bytes of somebody else: the {saved} saved bytes are not put back"));
+        let pinned = if state.is_deleted { nameless(cx.actor, &path)? } else { named(cx.actor, &path, state)? };
+        // Both ends, so that no open waits. It writes nothing that the job could not write.
+        let keeper = open::reopen(pinned.fd.as_fd(), libc::O_RDWR | libc::O_NONBLOCK)
+            .map_err(|errno| cx.actor.refusal("open the FIFO", &path, errno))?;
+        let to_fill = || may_write(cx.actor, &pinned, &path, state).map_err(|errno| cx.actor.refusal("fill the FIFO", &path, errno));
+        if !state.flight.is_empty() {
+            to_fill()?;
         }
-        let host = |errno| KindError::path("fill the FIFO", &path, errno);
-        if state.flight.capacity > 0
-            && let Some(capacity) = state.flight.restore(keeper.as_fd(), held == 0).map_err(host)?
-        {
-            cx.warnings.push(format!("{} holds {capacity} bytes at most instead of {}", path.display(), state.flight.capacity));
-        }
-        Ok(Built { descriptors: vec![keeper], contents: None, made })
+        fill(state, &path, &keeper, cx)?;
+        Ok(Built { descriptors: vec![keeper, pinned.fd], contents: None, made: pinned.made.into_iter().collect() })
     }
 
-    fn open(&self, state: &FifoV1, built: &Built, description: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {
+    fn open(&self, state: &FifoV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         // The keeper counts as a reader and a writer, so that no open waits for the other end.
-        open::reopen(built.descriptors[0].as_fd(), description.flags)
-            .map(Opened::New)
-            .map_err(|errno| KindError::path("open the FIFO", &state.path, errno))
+        let pinned = built.descriptors[1].as_fd();
+        let opened = match open::reopen_as(cx.actor, pinned, description.flags) {
+            Err(Errno::EACCES) => cx.actor.open(&(cx.path)(&state.path), description.flags, Some((state.dev, state.ino))),
+            opened => opened,
+        };
+        opened.map(Opened::New).map_err(|errno| cx.actor.refusal("open the FIFO", &state.path, errno))
     }
 }
 
-/// Opens the FIFO both ways, which never waits; makes it first if it is missing.
-fn named(path: &Path, mode: u32) -> Result<(OwnedFd, Vec<PathBuf>), KindError> {
-    let made = match unistd::mkfifo(path, Mode::from_bits_truncate(0o600)) {
-        Err(Errno::EEXIST) => return Ok((keeper(path)?, vec![])),
-        result => result.map(|()| vec![path.to_owned()]),
+/// A FIFO that is held without being open, and its name if it had to be made.
+struct Pinned {
+    fd: OwnedFd,
+    made: Option<Place>,
+}
+
+fn check_type(path: &Path, found: &FileStat) -> Result<(), KindError> {
+    if found.mode & libc::S_IFMT == libc::S_IFIFO {
+        return Ok(());
+    }
+    let what = format!("it was a FIFO and is {} now", name::type_word(found.mode));
+    Err(KindError::Changed { path: path.to_owned(), what })
+}
+
+/// Holds the FIFO; makes it first if it is missing.
+fn named(actor: &Arc<Actor>, path: &Path, state: &FifoV1) -> Result<Pinned, KindError> {
+    let refused = |errno| actor.refusal("open the FIFO", path, errno);
+    let (fd, made) = match actor.open(path, libc::O_PATH | libc::O_NOFOLLOW, Some((state.dev, state.ino))) {
+        Err(Errno::ENOENT) => {
+            let made = make(&actor.place(path).map_err(refused)?, state.mode)?;
+            (made.open(libc::O_PATH | libc::O_NOFOLLOW, 0).map_err(refused)?, Some(made))
+        }
+        found => (found.map_err(refused)?, None),
     };
-    let made = made.map_err(|errno| KindError::path("make the FIFO", path, errno))?;
-    let keeper = keeper(path).inspect_err(|_| drop(fs::remove_file(path)))?;
-    // Apart from mkfifo(3), so that the umask has no say.
-    let _unchanged = stat::fchmod(&keeper, Mode::from_bits_truncate(mode & 0o7777));
-    Ok((keeper, made))
+    let found = stat::fstat(&fd).map_err(|errno| KindError::path("look at the FIFO", path, errno))?;
+    check_type(path, &FileStat::from(found))?;
+    Ok(Pinned { fd, made })
+}
+
+/// Makes a FIFO; apart from mkfifo(3), so that the umask has no say.
+fn make(place: &Place, mode: u32) -> Result<Place, KindError> {
+    place.make_fifo(0o600).map_err(|errno| place.refusal("make the FIFO", errno))?;
+    let file = place.open(libc::O_RDWR | libc::O_NONBLOCK, 0);
+    let _unchanged = file.map(|file| stat::fchmod(&file, Mode::from_bits_truncate(mode & 0o7777)));
+    Ok(place.clone())
 }
 
 /// A FIFO whose name is gone again: beside its old place, or in /tmp.
-fn nameless(path: &Path) -> Result<OwnedFd, KindError> {
+fn nameless(actor: &Arc<Actor>, path: &Path) -> Result<Pinned, KindError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut result = Err(KindError::path("make a FIFO in", directory, Errno::ENOENT));
-    for directory in [directory, Path::new("/tmp")] {
-        let spare = open::spare_name(directory);
-        result = unistd::mkfifo(&spare, Mode::from_bits_truncate(0o600))
-            .map_err(|errno| KindError::path("make a FIFO in", directory, errno))
-            .and_then(|()| keeper(&spare));
-        let _missing = fs::remove_file(&spare);
-        if result.is_ok() {
-            break;
-        }
-    }
-    result
+    let try_in = |directory: &Path| {
+        let spare = actor.place(&open::spare_name(directory))?;
+        spare.make_fifo(0o600)?;
+        let pinned = spare.open(libc::O_PATH | libc::O_NOFOLLOW, 0);
+        let removed = spare.remove();
+        pinned.and_then(|fd| removed.map(|()| Pinned { fd, made: None }))
+    };
+    let made = try_in(directory).or_else(|_| try_in(Path::new("/tmp")));
+    made.map_err(|errno| actor.refusal("make a FIFO in", directory, errno))
 }
 
-fn keeper(path: &Path) -> Result<OwnedFd, KindError> {
-    open::open_path(path, libc::O_RDWR | libc::O_NONBLOCK, &mut vec![])
+/// Whether the job may write into it, or once might and it is the same. Data that we put into somebody else's FIFO would be commands.
+fn may_write(actor: &Actor, pinned: &Pinned, path: &Path, state: &FifoV1) -> Result<(), Errno> {
+    let flags = libc::O_RDWR | libc::O_NONBLOCK;
+    let by_the_job = actor.reopen(pinned.fd.as_fd(), libc::O_WRONLY | libc::O_NONBLOCK);
+    by_the_job.or_else(|_| actor.open(path, flags, Some((state.dev, state.ino)))).map(drop)
+}
+
+/// Puts back what was in it, unless somebody else's data is there.
+fn fill(state: &FifoV1, path: &Path, keeper: &OwnedFd, cx: &mut Build<'_>) -> Result<(), KindError> {
+    let held = descriptor::readable_bytes(keeper.as_fd()).unwrap_or(0);
+    if held > 0 && !state.flight.is_empty() {
+        let (path, saved) = (path.display(), state.flight.data.len());
+        cx.warnings.push(format!("{path} holds {held} bytes of somebody else: the {saved} saved bytes are not put back"));
+    }
+    let host = |errno| KindError::path("fill the FIFO", path, errno);
+    if state.flight.capacity > 0
+        && let Some(capacity) = state.flight.restore(keeper.as_fd(), held == 0).map_err(host)?
+    {
+        cx.warnings.push(format!("{} holds {capacity} bytes at most instead of {}", path.display(), state.flight.capacity));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod test {
-    use std::fs::File;
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::fs::{self, File};
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+
+    use nix::unistd;
 
     use super::super::test::{Round, with_plan};
     use super::*;
@@ -185,7 +227,7 @@ mod test {
         drop((reader, writer));
         fs::remove_file(&path).unwrap();
         let round = capture.build();
-        assert_eq!(round.built.made, std::slice::from_ref(&path));
+        assert_eq!(round.built.made[0].path(), path);
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
         check_flight(round);
     }
@@ -211,7 +253,7 @@ mod test {
     #[test]
     fn another_file_in_its_place_is_refused() {
         let place = tempfile::NamedTempFile::new().unwrap();
-        let state = FifoV1 { path: place.path().to_owned(), is_deleted: false, mode: 0, flight: Flight::default() };
+        let state = FifoV1 { path: place.path().to_owned(), is_deleted: false, mode: 0, flight: Flight::default(), dev: 0, ino: 0 };
         assert!(with_plan(&Fifo, &state).0.unwrap().ends_with("it was a FIFO and is a regular file now"));
         let state = FifoV1 { path: "/no/such/fifo".into(), ..state };
         assert_eq!(with_plan(&Fifo, &state).0.unwrap(), "cannot find the directory of a FIFO, /no/such");

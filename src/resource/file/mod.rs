@@ -2,6 +2,7 @@
 //!
 //! Relies on: the job is frozen while kinds capture, and not there yet while they build.
 
+pub mod cut;
 pub mod device;
 pub mod directory;
 pub mod epoll;

@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::fcntl::{self, OFlag};
 use nix::sys::stat::Mode;
@@ -13,6 +14,7 @@ use nix::unistd;
 
 use crate::image::Description;
 use crate::resource::KindError;
+use crate::resource::actor::{Actor, Inode, Place};
 use crate::sys::{Errno, descriptor};
 
 /// Flags that act on open(2) alone, or that the engine sets in another way.
@@ -20,20 +22,19 @@ const NOT_REOPENED: i32 = libc::O_CREAT | libc::O_EXCL | libc::O_TRUNC | libc::O
 /// What F_SETFL can change, without O_ASYNC: that must be set in a process, which the kernel remembers the descriptor number of.
 const SETTABLE: i32 = libc::O_APPEND | libc::O_NONBLOCK | libc::O_DIRECT | libc::O_NOATIME;
 
-/// Opens a file with the flags of a description. Flags that the file system or our rights do not allow are left out with a warning.
-pub fn open_path(path: &Path, flags: i32, warnings: &mut Vec<String>) -> Result<OwnedFd, KindError> {
+/// Opens a file with the flags of a description, as `actor`; `known` is the file that was there at the checkpoint. Flags that the file system
+/// or the actor's rights do not allow are left out with a warning.
+pub fn open_path(actor: &Actor, path: &Path, flags: i32, known: Option<Inode>, warnings: &mut Vec<String>) -> Result<OwnedFd, KindError> {
     let mut flags = lasting(flags);
     loop {
-        let error = match raw_open(path, flags) {
+        let error = match actor.open(path, flags, known) {
             Ok(fd) => return Ok(fd),
             Err(error) => error,
         };
         let (dropped, name) = match error {
             Errno::EINVAL if flags & libc::O_DIRECT != 0 => (libc::O_DIRECT, "O_DIRECT"),
             Errno::EPERM if flags & libc::O_NOATIME != 0 => (libc::O_NOATIME, "O_NOATIME"),
-            // Saved paths have no links in them, but what they are relocated to may be one.
-            Errno::ELOOP if flags & libc::O_NOFOLLOW != 0 => (libc::O_NOFOLLOW, "O_NOFOLLOW"),
-            _ => return Err(KindError::path("open", path, error)),
+            _ => return Err(actor.refusal("open", path, error)),
         };
         flags &= !dropped;
         warnings.push(format!("{} is opened without {name}: {}", path.display(), error.desc()));
@@ -56,6 +57,15 @@ pub fn reopen(fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
     }
 }
 
+/// The same by the rights of `actor`.
+pub fn reopen_as(actor: &Actor, fd: BorrowedFd<'_>, flags: i32) -> Result<OwnedFd, Errno> {
+    let flags = lasting(flags) & !libc::O_NOFOLLOW;
+    match actor.reopen(fd, flags) {
+        Err(Errno::EPERM) if flags & libc::O_NOATIME != 0 => actor.reopen(fd, flags & !libc::O_NOATIME),
+        result => result,
+    }
+}
+
 /// A read-only description of its own for what `fd` reaches; the access time stays as it is, where we may decide that.
 pub fn reopen_to_read(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     reopen(fd, libc::O_RDONLY | libc::O_NOATIME)
@@ -72,15 +82,16 @@ fn raw_open(path: &Path, flags: i32) -> Result<OwnedFd, Errno> {
     fcntl::open(path, OFlag::from_bits_retain(flags | libc::O_CLOEXEC | libc::O_NOCTTY), Mode::empty())
 }
 
-/// Makes a new file without a name, readable and writable by us alone: in `directory` if that can be, else in a directory for temporary
-/// files, else in memory. `executable` files avoid file systems mounted noexec.
-pub fn unnamed(directory: &Path, executable: bool) -> Result<OwnedFd, KindError> {
+/// Makes a new file without a name, readable and writable by its owner alone: in `directory` if that can be, else in a directory for
+/// temporary files, else in memory. `executable` files avoid file systems mounted noexec.
+pub fn unnamed(actor: &Arc<Actor>, directory: &Path, executable: bool) -> Result<OwnedFd, KindError> {
     let mut first_error = None;
     for directory in [directory, Path::new("/tmp"), Path::new("/var/tmp"), Path::new("/dev/shm")] {
-        if executable && statvfs(directory).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC)) {
+        let on_noexec = || statvfs(directory).is_ok_and(|fs| fs.flags().contains(FsFlags::ST_NOEXEC));
+        if executable && on_noexec() {
             continue;
         }
-        match unnamed_in(directory) {
+        match unnamed_in(actor, directory) {
             Ok(fd) => return Ok(fd),
             Err(errno) => drop(first_error.get_or_insert(errno)),
         }
@@ -89,30 +100,33 @@ pub fn unnamed(directory: &Path, executable: bool) -> Result<OwnedFd, KindError>
     descriptor::memfd(c"reprise", libc::MFD_CLOEXEC).map_err(|_| KindError::path("make a file without a name in", directory, errno))
 }
 
-/// A new file in `directory` that never had a name and can be given one (O_TMPFILE).
-pub fn nameless(directory: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    fcntl::open(directory, flags, Mode::from_bits_truncate(0o600))
+/// A new file beside `place` that has no name and can be given one; where that cannot be (overlay and network file systems), one with the name
+/// returned.
+pub fn fresh(place: &Place) -> Result<(OwnedFd, Option<Place>), Errno> {
+    match place.nameless(0) {
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => named(place).map(|(file, name)| (file, Some(name))),
+        result => result.map(|file| (file, None)),
+    }
 }
 
-/// A new file in `directory` with a name that nobody else uses.
-pub fn named(directory: &Path) -> Result<(OwnedFd, PathBuf), Errno> {
-    let path = spare_name(directory);
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    fcntl::open(&path, flags, Mode::from_bits_truncate(0o600)).map(|file| (file, path))
+/// A new file beside `place` with a name that nobody else uses.
+fn named(place: &Place) -> Result<(OwnedFd, Place), Errno> {
+    let spare = place.spare();
+    spare.open(libc::O_CREAT | libc::O_EXCL | libc::O_RDWR, 0o600).map(|file| (file, spare))
 }
 
-fn unnamed_in(directory: &Path) -> Result<OwnedFd, Errno> {
-    match nameless(directory) {
-        // Overlay and network file systems may lack O_TMPFILE.
-        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => named_and_unlinked(directory),
+fn unnamed_in(actor: &Arc<Actor>, directory: &Path) -> Result<OwnedFd, Errno> {
+    let place = actor.place(&spare_name(directory))?;
+    // With O_EXCL nobody can give it a name later, whoever it belongs to by then.
+    match place.nameless(libc::O_EXCL) {
+        Err(Errno::EOPNOTSUPP | Errno::EISDIR | Errno::EINVAL) => named_and_unlinked(&place),
         result => result,
     }
 }
 
-fn named_and_unlinked(directory: &Path) -> Result<OwnedFd, Errno> {
-    let (fd, path) = named(directory)?;
-    unistd::unlink(&path)?;
+fn named_and_unlinked(place: &Place) -> Result<OwnedFd, Errno> {
+    let (fd, name) = named(place)?;
+    name.remove()?;
     Ok(fd)
 }
 
@@ -167,7 +181,7 @@ mod test {
 
     #[test]
     fn a_reopened_file_has_flags_and_offset_of_its_own() {
-        let first = unnamed(Path::new("/tmp"), false).unwrap();
+        let first = unnamed(&Arc::new(Actor::ours()), Path::new("/tmp"), false).unwrap();
         unistd::write(&first, b"0123456789").unwrap();
         let flags = libc::O_RDONLY | libc::O_TMPFILE | libc::O_NONBLOCK | libc::O_APPEND;
         let second = reopen(first.as_fd(), flags).unwrap();
@@ -184,18 +198,20 @@ mod test {
     #[test]
     fn a_file_without_a_name_leaves_nothing_behind() {
         let directory = tempfile::tempdir().unwrap();
-        for fd in [unnamed(directory.path(), false), named_and_unlinked(directory.path()).map_err(|e| KindError::host("", e))] {
+        let actor = Arc::new(Actor::ours());
+        let place = actor.place(&directory.path().join("x")).unwrap();
+        for fd in [unnamed(&actor, directory.path(), false), named_and_unlinked(&place).map_err(|e| KindError::host("", e))] {
             let stat = nix::sys::stat::fstat(fd.unwrap()).unwrap();
             assert_eq!((stat.st_nlink, stat.st_mode & 0o7777), (0, 0o600));
         }
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         // A directory that is gone does not stop it.
-        unnamed(Path::new("/no/such/directory"), true).unwrap();
+        unnamed(&actor, Path::new("/no/such/directory"), true).unwrap();
     }
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = open_path(Path::new("/no/such/file"), 0, &mut vec![]).unwrap_err();
+        let error = open_path(&Actor::ours(), Path::new("/no/such/file"), 0, None, &mut vec![]).unwrap_err();
         assert_eq!(error.to_string(), "cannot open /no/such/file");
     }
 }

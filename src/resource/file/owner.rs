@@ -89,8 +89,16 @@ mod test {
     fn rows_are_made_for_what_is_set() {
         let snapshot = snapshot_of(Record::encode(Tag::new("pipe", 1), &()).unwrap());
         let rows = |owner, signal, flags| {
-            let mut cx =
-                Bind { snapshot: &snapshot, pid: 7, tid: 7, id: &|id| id, path: &|p| p.to_owned(), same_ids: true, warnings: vec![] };
+            let mut cx = Bind {
+                snapshot: &snapshot,
+                pid: 7,
+                tid: 7,
+                id: &|id| id,
+                path: &|p| p.to_owned(),
+                directories: crate::resource::Directories::default(),
+                same_ids: true,
+                warnings: vec![],
+            };
             let mut batch = Batch::new();
             rows(3, &Description { flags, owner, signal, ..Description::default() }, &mut cx, &mut batch);
             (batch.len(), cx.warnings)

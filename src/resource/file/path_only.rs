@@ -4,8 +4,6 @@
 //! **Lost:** nothing.
 //! **Refused:** at restart, a place that is missing or of another type. (Deleted regular files belong to the kind `regular`.)
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +12,6 @@ use super::name::{self, Name};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, Identity, KindError, Opened, Plan, Probe};
-use crate::sys::Errno;
 
 /// Descriptors made with O_PATH.
 pub struct PathOnly;
@@ -27,6 +24,12 @@ pub struct PathOnlyV1 {
     pub path: PathBuf,
     /// Type and permissions.
     pub mode: u32,
+    /// Device it is on.
+    #[serde(default)]
+    pub dev: u64,
+    /// Inode number.
+    #[serde(default)]
+    pub ino: u64,
 }
 
 impl FileKind for PathOnly {
@@ -43,7 +46,10 @@ impl FileKind for PathOnly {
 
     fn capture(&self, probes: &[&Probe<'_>], _: &mut Capture) -> Result<PathOnlyV1, KindError> {
         match Name::of(probes[0].link, probes[0].stat) {
-            Name::Here(path) | Name::Elsewhere(path) => Ok(PathOnlyV1 { path, mode: probes[0].stat.mode }),
+            Name::Here(path) | Name::Elsewhere(path) => {
+                let stat = probes[0].stat;
+                Ok(PathOnlyV1 { path, mode: stat.mode, dev: stat.dev, ino: stat.ino })
+            }
             Name::Gone(path) => Err(KindError::Unsupported {
                 what: format!("an O_PATH descriptor of {}, whose name is gone,", path.display()),
                 remedy: "let the program close it first".into(),
@@ -53,15 +59,8 @@ impl FileKind for PathOnly {
 
     fn plan(&self, state: &PathOnlyV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         let path = (cx.path)(&state.path);
-        let found = fs::symlink_metadata(&path).map_err(|error| {
-            let errno = Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO));
-            KindError::path("find", &path, errno)
-        })?;
-        // A relocation may lead through a link, unless the link itself is meant.
-        let (was, mut is) = (name::type_word(state.mode), name::type_word(found.mode()));
-        if found.is_symlink() && was != is {
-            is = fs::metadata(&path).map_or(is, |found| name::type_word(found.mode()));
-        }
+        let found = cx.actor.look(&path).map_err(|errno| cx.actor.refusal("find", &path, errno))?;
+        let (was, is) = (name::type_word(state.mode), name::type_word(found.mode));
         if was != is {
             return Err(KindError::Changed { path, what: format!("it was {was} and is {is} now") });
         }
@@ -76,7 +75,8 @@ impl FileKind for PathOnly {
         let path = (cx.path)(&state.path);
         let is_link = state.mode & libc::S_IFMT == libc::S_IFLNK;
         let flags = description.flags | libc::O_PATH | if is_link { libc::O_NOFOLLOW } else { 0 };
-        open::open_path(&path, flags, &mut cx.warnings).map(Opened::New)
+        let known = Some((state.dev, state.ino));
+        open::open_path(cx.actor, &path, flags, known, &mut cx.warnings).map(Opened::New)
     }
 }
 

@@ -8,24 +8,25 @@
 //! **Refused:** at restart, a file that is missing or of another type, and a mapped program, library or data file whose contents changed.
 
 use std::fs;
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nix::sys::stat::{self, Mode};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use super::cut::Cut;
 use super::evidence::Evidence;
 use super::name::{self, Name};
 use super::open;
-use super::replace::Replaced;
+use super::replace::{Replaced, Replacement};
 use crate::image::{Description, FileAction, Object, ObjectId, Tag};
 use crate::proc::FileStat;
+use crate::resource::actor::{Actor, Place};
 use crate::resource::{
-    Build, Built, Capture, Committed, Difference, Disposed, FileFacts, FileKind, Identity, KindError, Opened, Plan, Probe, Question, Uses,
+    Build, Built, Capture, Change, Difference, Disposed, FileFacts, FileKind, Identity, KindError, Opened, Plan, Probe, Question, Uses,
 };
 use crate::sys::Errno;
 
@@ -178,19 +179,19 @@ impl FileKind for Regular {
         }
         let path = (cx.path)(&state.path);
         let uses = cx.uses[id as usize];
-        let found = match fs::metadata(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound && state.is_made_when_missing(uses) => return parent_exists(&path),
-            found => found.map_err(|error| KindError::path("find", &path, errno(&error)))?,
+        let found = match cx.actor.look(&path) {
+            Err(Errno::ENOENT) if state.is_made_when_missing(uses) => return parent_exists(&path, cx.actor),
+            found => found.map_err(|errno| cx.actor.refusal("find", &path, errno))?,
         };
-        if !found.is_file() {
-            let what = format!("it was a regular file and is {} now", name::type_word(found.mode()));
+        if found.mode & libc::S_IFMT != libc::S_IFREG {
+            let what = format!("it was a regular file and is {} now", name::type_word(found.mode));
             return Err(KindError::Changed { path, what });
         }
-        let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, state) };
+        let now = Now::of(&found, state);
         if now.is_untouched(state) || uses.is_written && !uses.is_memory && !state.goes_back() {
             return Ok(());
         }
-        match judge(state, &now, uses, || Evidence::of(&path)) {
+        match judge(state, &now, uses, || state.evidence_at(&path, cx.actor)) {
             Verdict::Same => Ok(()),
             Verdict::Warn(what) => {
                 cx.warnings.push(format!("{} {what}", path.display()));
@@ -200,30 +201,30 @@ impl FileKind for Regular {
         }
     }
 
-    fn build(&self, state: &RegularV1, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
-        if state.keep == Keep::Reference {
-            return Ok(Built::default());
-        }
+    fn build(&self, state: &RegularV1, (id, _): (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
         let path = (cx.path)(&state.path);
+        if state.keep == Keep::Reference {
+            let is_missing = state.is_made_when_missing(cx.uses[id as usize]) && cx.actor.look(&path) == Err(Errno::ENOENT);
+            let made = if is_missing { Some(make(&path, state.mode, cx.actor)?) } else { None };
+            return Ok(Built { made: made.into_iter().collect(), ..Built::default() });
+        }
         let directory = path.parent().unwrap_or(Path::new("/"));
-        let (file, name) = match state.action {
-            FileAction::Replace => Replaced::prepare(&path)?,
-            _ => (open::unnamed(directory, state.mode & 0o111 != 0)?, None),
+        let (file, made) = match state.action {
+            FileAction::Replace => {
+                let place = cx.actor.place(&path).map_err(|errno| cx.actor.refusal("make a file beside", &path, errno))?;
+                Replaced::prepare(&place)?
+            }
+            _ => (open::unnamed(cx.actor, directory, state.mode & 0o111 != 0)?, None),
         };
         let size = i64::try_from(state.size).unwrap_or(i64::MAX);
         unistd::ftruncate(&file, size).map_err(|errno| KindError::path("set the length of a copy of", &path, errno))?;
-        Ok(Built { descriptors: vec![file], contents: Some(0), made: name.into_iter().collect() })
+        Ok(Built { descriptors: vec![file], contents: Some(0), made: made.into_iter().collect() })
     }
 
     fn open(&self, state: &RegularV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
         let opened = match built.descriptors.first() {
-            None => {
-                if state.is_made_when_missing(cx.uses[description.object as usize]) && !path.exists() {
-                    make(&path, state.mode)?;
-                }
-                open::open_path(&path, description.flags, &mut cx.warnings)?
-            }
+            None => open::open_path(cx.actor, &path, description.flags, Some((state.dev, state.ino)), &mut cx.warnings)?,
             Some(file) => {
                 open::reopen(file.as_fd(), description.flags).map_err(|errno| KindError::path("reopen a copy of", path, errno))?
             }
@@ -243,15 +244,21 @@ impl FileKind for Regular {
         }
     }
 
-    fn commit(&self, state: &RegularV1, built: &Built, (id, _): (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Committed, KindError> {
+    fn commit(
+        &self,
+        state: &RegularV1,
+        built: &Built,
+        (id, _): (ObjectId, &Object),
+        cx: &mut Build<'_>,
+    ) -> Result<Option<Change>, KindError> {
         let path = (cx.path)(&state.path);
         match built.descriptors.first() {
-            None => cut(state, &path, id, cx).map(|()| Committed::default()),
+            None => Ok(cut(state, &path, id, cx)?.map(Change::Cut)),
             Some(file) if state.action == FileAction::Replace => {
-                let replaced = Replaced::put(file, built.made.first().map(PathBuf::as_path), &path)?;
-                Ok(Committed { replaced: Some(replaced) })
+                let place = cx.actor.place(&path).map_err(|errno| cx.actor.refusal("find the directory of", &path, errno))?;
+                Ok(Some(Change::Replace(Replacement::new(open::duplicate(file)?, built.made.first().cloned(), place))))
             }
-            Some(_) => Ok(Committed::default()),
+            Some(_) => Ok(None),
         }
     }
 }
@@ -267,14 +274,21 @@ impl RegularV1 {
         self.keep == Keep::Reference && !self.goes_back() && uses.is_written
     }
 
+    /// What proves the contents of the file at `path` now.
+    fn evidence_at(&self, path: &Path, actor: &Actor) -> Option<Evidence> {
+        let open = |flags| actor.open(path, libc::O_RDONLY | flags, Some((self.dev, self.ino)));
+        let file = open(libc::O_NOATIME).or_else(|_| open(0)).ok()?;
+        Evidence::within(&fs::File::from(file))
+    }
+
     /// How the file at `path` differs from the one that was saved; `None` when it does not.
     fn difference(&self, path: &Path) -> Option<Difference> {
-        let Ok(found) = fs::metadata(path) else { return Some(Difference { is_missing: true, ..Difference::default() }) };
-        let now = Now { size: found.len(), mtime: (found.mtime(), found.mtime_nsec()), is_same_inode: is_same(&found, self) };
+        let Ok(found) = Actor::ours().look(path) else { return Some(Difference { is_missing: true, ..Difference::default() }) };
+        let now = Now::of(&found, self);
         if now.is_untouched(self) {
             return None;
         }
-        let proof = self.evidence.as_ref().and_then(|_| Evidence::of(path));
+        let proof = self.evidence.as_ref().and_then(|_| self.evidence_at(path, &Actor::ours()));
         // Contents of another length are others.
         let other_content = proof.is_some() && proof != self.evidence || now.size != self.size;
         let same_content = proof.is_some() && proof == self.evidence;
@@ -323,10 +337,6 @@ pub fn capture_path(
     Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence, action })
 }
 
-fn is_same(found: &fs::Metadata, state: &RegularV1) -> bool {
-    (found.dev(), found.ino()) == (state.dev, state.ino)
-}
-
 /// What stands at the path at restart.
 #[derive(Debug, Clone, Copy)]
 struct Now {
@@ -336,6 +346,14 @@ struct Now {
 }
 
 impl Now {
+    fn of(found: &FileStat, state: &RegularV1) -> Now {
+        Now {
+            size: u64::try_from(found.size).unwrap_or(0),
+            mtime: (found.mtime_s, found.mtime_ns),
+            is_same_inode: (found.dev, found.ino) == (state.dev, state.ino),
+        }
+    }
+
     fn is_untouched(&self, state: &RegularV1) -> bool {
         self.is_same_inode && self.size == state.size && self.mtime == state.mtime
     }
@@ -380,34 +398,35 @@ fn later(old: (i64, i64), new: (i64, i64)) -> String {
 }
 
 /// Puts a file that the job can write back to its saved length.
-fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<(), KindError> {
-    if !state.goes_back() || !cx.uses[id as usize].is_written {
-        return Ok(());
+fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<Option<Cut>, KindError> {
+    let Some(writer) = cx.writer.filter(|_| state.goes_back() && cx.uses[id as usize].is_written) else { return Ok(None) };
+    let found = stat::fstat(writer).map_err(|errno| KindError::path("look at", path, errno))?;
+    if u64::try_from(found.st_size) == Ok(state.size) {
+        return Ok(None);
     }
-    let found = fs::metadata(path).map_err(|error| KindError::path("find", path, errno(&error)))?;
-    if found.len() == state.size {
-        return Ok(());
-    }
-    let file = fs::File::options().write(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let result = file.and_then(|file| file.set_len(state.size));
-    result.map_err(|error| KindError::path(format!("set the length to {} bytes of", state.size), path, errno(&error)))
+    Cut::prepare(cx.actor, path, writer, state.size).map(Some)
 }
 
 /// Makes an empty file that the job will write.
-fn make(path: &Path, mode: u32) -> Result<(), KindError> {
-    let made = fs::File::options().write(true).create_new(true).mode(mode & 0o7777).open(path);
-    made.map(drop).map_err(|error| KindError::path("make", path, errno(&error)))
+fn make(path: &Path, mode: u32, actor: &Arc<Actor>) -> Result<Place, KindError> {
+    let place = actor.place(path).map_err(|errno| actor.refusal("make", path, errno))?;
+    let made = place.open(libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, mode & 0o7777);
+    made.map(|_| place).map_err(|errno| actor.refusal("make", path, errno))
 }
 
-fn parent_exists(path: &Path) -> Result<(), KindError> {
+fn parent_exists(path: &Path, actor: &Actor) -> Result<(), KindError> {
     let directory = path.parent().unwrap_or(Path::new("/"));
-    fs::metadata(directory).map(drop).map_err(|error| KindError::path("find the directory", directory, errno(&error)))
+    actor.look(directory).map(drop).map_err(|errno| actor.refusal("find the directory", directory, errno))
 }
 
 /// Owner, permissions and time of a copy, when nothing is written to it any more.
 fn finish_copy(state: &RegularV1, path: &Path, file: &OwnedFd, cx: &mut Build<'_>) -> Result<(), KindError> {
     let now = stat::fstat(file).map_err(|errno| KindError::path("look at a copy of", path, errno))?;
-    if (now.st_uid, now.st_gid) != state.owner {
+    let may_own = state.keep == Keep::Deleted || cx.actor.may_own(state.owner.0, state.owner.1);
+    if (now.st_uid, now.st_gid) != state.owner && !may_own {
+        let (uid, owner, path) = (now.st_uid, state.owner.0, path.display());
+        cx.warnings.push(format!("{path} belongs to user {uid} now: the job may not give it back to user {owner}"));
+    } else if (now.st_uid, now.st_gid) != state.owner {
         let (uid, gid) = (Uid::from_raw(state.owner.0), Gid::from_raw(state.owner.1));
         if let Err(errno) = unistd::fchown(file, Some(uid), Some(gid)) {
             let (uid, path) = (now.st_uid, path.display());
@@ -418,10 +437,6 @@ fn finish_copy(state: &RegularV1, path: &Path, file: &OwnedFd, cx: &mut Build<'_
     stat::fchmod(file, mode).map_err(|errno| KindError::path("set the permissions of a copy of", path, errno))?;
     let mtime = TimeSpec::new(state.mtime.0, state.mtime.1);
     stat::futimens(file, &TimeSpec::UTIME_OMIT, &mtime).map_err(|errno| KindError::path("set the time of a copy of", path, errno))
-}
-
-fn errno(error: &std::io::Error) -> Errno {
-    Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 #[cfg(test)]

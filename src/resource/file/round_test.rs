@@ -3,10 +3,12 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::*;
 use crate::image::{Description, Object, Record, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir};
+use crate::resource::actor::Actor;
 use crate::resource::{Build, Built, Capture, Content, FileKind, KindError, Opened, Plan, uses};
 use crate::sys::process;
 
@@ -76,6 +78,7 @@ impl<'k, K: FileKind> Round<'k, K> {
     /// Makes it again, and opens all its descriptions.
     pub(super) fn build(mut self) -> Round<'k, K> {
         let object = self.snapshot.objects[0].clone();
+        let actor = Arc::new(Actor::ours());
         let mut cx = Build {
             snapshot: &self.snapshot,
             path: &|path| path.to_owned(),
@@ -83,6 +86,8 @@ impl<'k, K: FileKind> Round<'k, K> {
             id: &|id| id,
             made: &[],
             uses: &uses(&self.snapshot),
+            actor: &actor,
+            writer: None,
             warnings: vec![],
         };
         let built = self.kind.build(&self.state, (0, &object), &mut cx).unwrap();
@@ -100,10 +105,19 @@ impl<'k, K: FileKind> Round<'k, K> {
             std::fs::File::from(to).write_all_at(&data, 0).unwrap();
         }
         self.kind.settle(&self.state, &built, (0, &object), &mut cx).unwrap();
-        if let Some(replaced) = self.kind.commit(&self.state, &built, (0, &object), &mut cx).unwrap().replaced {
-            replaced.keep().unwrap();
+        let descriptions = self.descriptions.borrow();
+        let opened = descriptions.iter().zip(&self.snapshot.descriptions);
+        cx.writer = opened.filter(|(_, description)| description.flags & libc::O_ACCMODE != 0).find_map(|(opened, _)| match opened {
+            Some(Opened::New(fd)) => Some(fd.as_fd()),
+            _ => None,
+        });
+        if let Some(mut change) = self.kind.commit(&self.state, &built, (0, &object), &mut cx).unwrap() {
+            change.make().unwrap();
+            change.keep().unwrap();
         }
-        self.warnings.append(&mut cx.warnings);
+        let mut said = cx.warnings;
+        drop(descriptions);
+        self.warnings.append(&mut said);
         self.built = built;
         self
     }
@@ -144,7 +158,8 @@ pub(super) fn with_plan<K: FileKind>(kind: &K, state: &K::State) -> (Option<Stri
 
 /// The same for an object number 0 of a whole job.
 pub(super) fn plan<K: FileKind>(kind: &K, state: &K::State, snapshot: &Snapshot) -> (Option<String>, Vec<String>) {
-    let mut cx = Plan { snapshot, path: &|path: &Path| path.to_owned(), uses: &uses(snapshot), warnings: vec![] };
+    let actor = Arc::new(Actor::ours());
+    let mut cx = Plan { snapshot, path: &|path: &Path| path.to_owned(), uses: &uses(snapshot), actor: &actor, warnings: vec![] };
     let result: Result<(), KindError> = kind.plan(state, (0, &snapshot.objects[0]), &mut cx);
     (result.err().map(|error| error.to_string()), cx.warnings)
 }

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use super::open;
 use crate::image::{Description, Object, ObjectId, Record, RecordError, Tag};
 use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Plan, Probe};
-use crate::sys::Errno;
 
 /// Paths in the place of objects.
 pub struct StandIn;
@@ -44,8 +43,7 @@ impl FileKind for StandIn {
 
     fn plan(&self, state: &StandInV1, _: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         let path = (cx.path)(&state.path);
-        let found = std::fs::metadata(&path);
-        found.map(drop).map_err(|error| KindError::path("find", &path, Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))
+        cx.actor.look(&path).map(drop).map_err(|errno| cx.actor.refusal("find", &path, errno))
     }
 
     fn build(&self, _: &StandInV1, _: (ObjectId, &Object), _: &mut Build<'_>) -> Result<Built, KindError> {
@@ -54,6 +52,6 @@ impl FileKind for StandIn {
 
     fn open(&self, state: &StandInV1, _: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         let path = (cx.path)(&state.path);
-        open::open_path(&path, description.flags, &mut cx.warnings).map(Opened::New)
+        open::open_path(cx.actor, &path, description.flags, None, &mut cx.warnings).map(Opened::New)
     }
 }

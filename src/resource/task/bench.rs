@@ -3,10 +3,12 @@
 //! Relies on `tracee` as the engine does; so a round trip here goes through the very rows that a checkpoint and a restart make.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::image::Snapshot;
 use crate::proc::ProcDir;
-use crate::resource::{Bind, KindError, Plan, TaskKind, TaskProbe};
+use crate::resource::actor::Actor;
+use crate::resource::{Bind, Directories, KindError, Plan, TaskKind, TaskProbe};
 use crate::sys::process;
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
 use crate::tracee::{Batch, Scratch, TraceeError};
@@ -23,7 +25,8 @@ fn same_path(path: &Path) -> PathBuf {
 /// Plans a state; returns the warnings.
 pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
     let snapshot = empty_job();
-    let mut cx = Plan { snapshot: &snapshot, path: &same_path, uses: &[], warnings: Vec::new() };
+    let actor = Arc::new(Actor::ours());
+    let mut cx = Plan { snapshot: &snapshot, path: &same_path, uses: &[], actor: &actor, warnings: Vec::new() };
     kind.plan(state, &mut cx)?;
     Ok(cx.warnings)
 }
@@ -32,8 +35,16 @@ pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, Kind
 pub fn apply<K: TaskKind>(kind: &K, state: &K::State) -> (Batch, Vec<String>) {
     let snapshot = empty_job();
     let mut batch = Batch::new();
-    let mut cx =
-        Bind { snapshot: &snapshot, pid: 4242, tid: 4343, id: &|id| id + 1000, path: &same_path, same_ids: false, warnings: Vec::new() };
+    let mut cx = Bind {
+        snapshot: &snapshot,
+        pid: 4242,
+        tid: 4343,
+        id: &|id| id + 1000,
+        path: &same_path,
+        directories: Directories::default(),
+        same_ids: false,
+        warnings: Vec::new(),
+    };
     kind.apply(state, &mut cx, &mut batch).unwrap();
     (batch, cx.warnings)
 }
@@ -76,6 +87,7 @@ impl Child {
             tid: self.pid,
             id: &|id| id,
             path: &same_path,
+            directories: Directories::default(),
             same_ids: true,
             warnings: Vec::new(),
         };

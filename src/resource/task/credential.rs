@@ -15,12 +15,48 @@ use crate::image::Tag;
 use crate::proc::status::Ids;
 use crate::proc::{IdMap, Status};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
+use crate::sys::act::FileRights;
 use crate::sys::namespace::{Namespace, Sort};
 use crate::sys::{Errno, process};
 use crate::tracee::Batch;
 
 /// See the module.
 pub struct Credential;
+
+/// Capabilities that decide about files, as CAP_FS_SET of the kernel: CHOWN, DAC_OVERRIDE, DAC_READ_SEARCH, FOWNER, FSETID,
+/// LINUX_IMMUTABLE, MKNOD, MAC_OVERRIDE.
+const ON_FILES: u64 = 0b11111 | 1 << 9 | 1 << 27 | 1 << 32;
+
+/// Our own rights, as far as files and the change of users are concerned.
+pub struct OwnReach {
+    own: CredentialV1,
+    reach: Reach,
+}
+
+impl OwnReach {
+    /// Reads them.
+    pub fn of_us() -> Result<OwnReach, KindError> {
+        Ok(OwnReach { own: CredentialV1::own()?, reach: Reach::own()? })
+    }
+
+    /// The rights of a job on files, if they are others than ours. Who has no capabilities has nobody else's rights, and a user namespace
+    /// with one user has nobody else. Whom we may not become, the plan refuses.
+    pub fn smaller(&self, job: &CredentialV1) -> Option<FileRights> {
+        let (own, powers) = (&self.own, ON_FILES | 1 << CAP_SETUID | 1 << CAP_SETGID);
+        if own.effective & powers == 0 || self.reach.uids.is_single() || own.may_become(job, &self.reach).is_err() {
+            return None;
+        }
+        let may_set_groups = own.has(CAP_SETGID) && self.reach.may_set_groups;
+        let rights = |of: &CredentialV1, groups: &[u32]| FileRights {
+            uid: of.uids[3],
+            gid: of.gids[3],
+            groups: may_set_groups.then(|| groups.to_vec()),
+            capabilities: of.effective & ON_FILES & own.permitted,
+        };
+        let theirs = rights(job, &job.groups);
+        (theirs != rights(own, &own.groups)).then_some(theirs)
+    }
+}
 
 /// Everything that `struct cred` of the kernel holds and shows.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +87,7 @@ const N_CAPABILITIES: u32 = 64;
 
 impl TaskKind for Credential {
     type State = CredentialV1;
-    const TAG: Tag = Tag::new("credential", 1);
+    const TAG: Tag = CredentialV1::TAG;
     const STEP: Step = Step::Credentials;
 
     fn capture(&self, probe: &TaskProbe<'_>, ask: &mut Batch) -> Result<Later<CredentialV1>, KindError> {
@@ -100,6 +136,9 @@ fn refuse_rights_elsewhere(probe: &TaskProbe<'_>, shown: &CredentialV1) -> Resul
 }
 
 impl CredentialV1 {
+    /// Tag of its records.
+    pub const TAG: Tag = Tag::new("credential", 1);
+
     fn from_status(status: &Status) -> CredentialV1 {
         let ids = |ids: Ids| [ids.real, ids.effective, ids.saved, ids.fs];
         let sets = status.capabilities;

@@ -7,14 +7,17 @@
 //! Relies on the restarter having the root directory of `cr_checkpoint`. Sharing (CLONE_FS) is left to the engine.
 
 use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use super::known;
-use crate::image::{Snapshot, Tag};
+use crate::image::{Record, Snapshot, Tag};
+use crate::resource::actor::{self, Actor, Place};
+use crate::resource::file::open;
 use crate::resource::process::{ProcPath, is_member};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
 use crate::sys::Errno;
@@ -59,46 +62,91 @@ impl TaskKind for Cwd {
 
     fn plan(&self, state: &CwdV1, cx: &mut Plan<'_>) -> Result<(), KindError> {
         let cwd = (cx.path)(as_path(&state.cwd));
-        if state.is_removed {
-            let parent = nearest(&cwd);
-            let may_make = access(parent, AccessFlags::W_OK | AccessFlags::X_OK);
-            may_make.map_err(|errno| KindError::path("make a working directory that is then removed in", parent, errno))?;
-        } else if of_the_job(&state.cwd, cx.snapshot).is_none() {
-            check(&cwd, "enter the working directory")?;
+        if !state.is_removed && of_the_job(&state.cwd, cx.snapshot).is_none() {
+            check(cx.actor, &cwd, "enter the working directory")?;
         }
-        check(&(cx.path)(as_path(&state.root)), "enter the root directory")
+        check(cx.actor, &(cx.path)(as_path(&state.root)), "enter the root directory")
     }
 
     fn apply(&self, state: &CwdV1, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
-        let cwd = now(&state.cwd, cx);
-        let root = now(&state.root, cx);
-        // chroot(2) leaves the working directory alone, so that goes first, while its path is still the one we know.
-        let passing = nearest(&cwd).join(format!(".removed-{}", cx.pid));
-        let path = batch.string(if state.is_removed { &passing } else { &cwd }.as_os_str().as_bytes());
-        if state.is_removed {
-            batch.call("make a directory", libc::SYS_mkdir, [path.into(), 0o700.into()]);
+        // chroot(2) leaves the working directory alone, so that goes last, unless it is found by a path.
+        if let Some(cwd) = of_the_job(&state.cwd, cx.snapshot) {
+            let path = batch.string(cwd.now(cx.id).as_os_str().as_bytes());
+            batch.call("enter the working directory", libc::SYS_chdir, [path.into()]);
         }
-        batch.call("enter the working directory", libc::SYS_chdir, [path.into()]);
-        if state.is_removed {
-            batch.call("remove the working directory", libc::SYS_rmdir, [path.into()]);
+        if let Some(root) = cx.directories.root {
+            let here = batch.string(b".");
+            batch.call("enter the root directory", libc::SYS_fchdir, [root.into()]);
+            batch.call("change the root directory", libc::SYS_chroot, [here.into()]);
         }
-        if root != Path::new("/") {
-            let path = batch.string(root.as_os_str().as_bytes());
-            batch.call("change the root directory", libc::SYS_chroot, [path.into()]);
+        if let Some(cwd) = cx.directories.cwd {
+            batch.call("enter the working directory", libc::SYS_fchdir, [cwd.into()]);
         }
         Ok(())
     }
 }
 
-fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(OsStr::from_bytes(bytes))
+/// Working and root directory of a process, open: the root only if it is another than ours.
+pub struct Entered {
+    /// Working directory; none if only the job's processes have it.
+    pub cwd: Option<OwnedFd>,
+    /// Root directory.
+    pub root: Option<OwnedFd>,
 }
 
-fn now(saved: &[u8], cx: &Bind<'_>) -> PathBuf {
-    match of_the_job(saved, cx.snapshot) {
-        Some(path) => path.now(cx.id),
-        None => (cx.path)(as_path(saved)),
+/// Opens the directories of a process as `actor`, in the restarter. Done before the process exists, which inherits the descriptors.
+pub fn enter(
+    (record, snapshot): (&Record, &Snapshot),
+    actor: &Arc<Actor>,
+    path: &dyn Fn(&Path) -> PathBuf,
+    warnings: &mut Vec<String>,
+) -> Result<Entered, KindError> {
+    let state: CwdV1 = record.decode(Cwd::TAG)?;
+    let (cwd, root) = (path(as_path(&state.cwd)), path(as_path(&state.root)));
+    let mut open = || if state.is_removed { removed(actor, &cwd, warnings) } else { actor.enter(&cwd) };
+    let opened = of_the_job(&state.cwd, snapshot).is_none().then(&mut open).transpose();
+    let cwd = opened.map_err(|errno| actor.refusal("enter the working directory", &cwd, errno))?;
+    let is_other = root != Path::new("/");
+    let root = is_other.then(|| actor.enter(&root).map_err(|errno| actor.refusal("enter the root directory", &root, errno)));
+    Ok(Entered { cwd, root: root.transpose()? })
+}
+
+/// A directory that has been removed again: with its old path if that is free and its actor may make it, else in /tmp.
+fn removed(actor: &Arc<Actor>, path: &Path, warnings: &mut Vec<String>) -> Result<OwnedFd, Errno> {
+    let base = path.ancestors().skip(1).find(|above| actor.enter(above).is_ok()).unwrap_or(Path::new("/"));
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    make_and_remove(actor, base, rest).or_else(|errno| {
+        warnings.push(format!("the removed working directory {} is in /tmp now: {}", path.display(), errno.desc()));
+        let name = open::spare_name(Path::new("/tmp"));
+        make_and_remove(actor, Path::new("/tmp"), name.strip_prefix("/tmp").unwrap_or(&name))
+    })
+}
+
+fn make_and_remove(actor: &Arc<Actor>, base: &Path, rest: &Path) -> Result<OwnedFd, Errno> {
+    let mut places: Vec<Place> = Vec::new();
+    let mut innermost = Err(Errno::ENOENT);
+    for name in rest.components() {
+        let next = match (places.last(), &innermost) {
+            (Some(place), Ok(dir)) => actor::keep(AsFd::as_fd(dir)).and_then(|dir| place.within(dir, Path::new(name.as_os_str()))),
+            _ => actor.place(&base.join(name)),
+        };
+        let made = next.and_then(|place| place.make_directory(0o700).map(|()| place));
+        innermost = made.and_then(|place| {
+            let opened = place.open(libc::O_PATH | libc::O_DIRECTORY, 0);
+            places.push(place);
+            opened
+        });
+        if innermost.is_err() {
+            break;
+        }
     }
+    // What cannot be removed has been filled by somebody else.
+    places.iter().rev().try_for_each(Place::remove_directory)?;
+    innermost
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
 }
 
 /// A directory below `/proc/PID` of a process of the job, which is not there before the job is.
@@ -106,15 +154,8 @@ fn of_the_job(saved: &[u8], snapshot: &Snapshot) -> Option<ProcPath> {
     ProcPath::of(as_path(saved)).filter(|path| is_member(snapshot, path.pid))
 }
 
-fn check(path: &Path, attempt: &str) -> Result<(), KindError> {
-    let failed = |errno| KindError::path(attempt, path, errno);
-    let found = std::fs::metadata(path).map_err(|error| failed(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))))?;
-    if found.is_dir() { Ok(()) } else { Err(failed(Errno::ENOTDIR)) }
-}
-
-/// The nearest directory above a path that exists.
-fn nearest(path: &Path) -> &Path {
-    path.ancestors().skip(1).find(|above| above.is_dir()).unwrap_or(Path::new("/"))
+fn check(actor: &Arc<Actor>, path: &Path, attempt: &str) -> Result<(), KindError> {
+    actor.enter(path).map(drop).map_err(|errno| actor.refusal(attempt, path, errno))
 }
 
 /// Where a link of the process leads, and whether the directory there has been removed.
@@ -131,6 +172,8 @@ fn directory(probe: &TaskProbe<'_>, link: &str) -> Result<(Vec<u8>, bool), KindE
 
 #[cfg(test)]
 mod test {
+    use std::os::fd::AsRawFd;
+
     use super::super::bench;
     use super::*;
 
@@ -138,10 +181,17 @@ mod test {
         CwdV1 { cwd: cwd.into(), is_removed: false, root: root.into() }
     }
 
+    fn entered(state: &CwdV1) -> (Entered, Vec<String>) {
+        let record = Record::encode(Cwd::TAG, state).unwrap();
+        let mut warnings = vec![];
+        let entered = enter((&record, &Snapshot::default()), &Arc::new(Actor::ours()), &|path| path.to_owned(), &mut warnings).unwrap();
+        (entered, warnings)
+    }
+
     #[test]
     fn the_root_is_changed_only_when_it_is_another() {
-        for (root, n_rows) in [("/", 1), ("/srv", 2)] {
-            assert_eq!(bench::apply(&Cwd, &state("/tmp", root)).0.len(), n_rows, "{root}");
+        for (root, is_other) in [("/", false), ("/tmp", true)] {
+            assert_eq!(entered(&state("/tmp", root)).0.root.is_some(), is_other, "{root}");
         }
     }
 
@@ -150,8 +200,8 @@ mod test {
         assert!(bench::plan(&Cwd, &state("/", "/")).unwrap().is_empty());
         let error = bench::plan(&Cwd, &state("/no/such", "/")).unwrap_err();
         assert_eq!(error.to_string(), "cannot enter the working directory /no/such");
-        let error = bench::plan(&Cwd, &state("/", "/proc/self/status")).unwrap_err();
-        assert_eq!(error.to_string(), "cannot enter the root directory /proc/self/status");
+        let error = bench::plan(&Cwd, &state("/", "/etc/passwd")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot enter the root directory /etc/passwd");
     }
 
     #[test]
@@ -160,14 +210,17 @@ mod test {
         let path = here.path().join("there (deleted)/deep");
         std::fs::create_dir_all(&path).unwrap();
         let there = state(path.to_str().unwrap(), "/");
-        bench::round_trip(&Cwd, &there);
+        let shown = |entered: &Entered| std::fs::read_link(format!("/proc/self/fd/{}", entered.cwd.as_ref().unwrap().as_raw_fd())).unwrap();
+        assert_eq!(shown(&entered(&there).0), path);
         let removed = CwdV1 { is_removed: true, ..there.clone() };
-        std::fs::remove_dir(&path).unwrap();
-        let mut child = bench::Child::new();
-        assert!(bench::plan(&Cwd, &removed).unwrap().is_empty());
-        child.apply(&Cwd, &removed).unwrap();
-        let found = child.capture(&Cwd).unwrap();
-        assert!(found.is_removed && as_path(&found.cwd).parent() == path.parent(), "{found:?}");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0, "nothing is left behind");
+        for missing in [path.clone(), path.parent().unwrap().to_owned()] {
+            std::fs::remove_dir(&missing).unwrap();
+            assert!(bench::plan(&Cwd, &removed).unwrap().is_empty());
+            let (entered, warnings) = entered(&removed);
+            assert_eq!(shown(&entered).to_str().unwrap(), format!("{} (deleted)", path.display()), "it has its old name");
+            assert_eq!(warnings, [""; 0]);
+            let left = std::fs::read_dir(missing.parent().unwrap()).unwrap().count();
+            assert_eq!(left, 0, "nothing is left behind");
+        }
     }
 }

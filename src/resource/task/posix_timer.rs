@@ -253,7 +253,16 @@ mod test {
     fn old_kernels_count_up_to_the_id() {
         let snapshot = bench::empty_job();
         let (id, path) = (|id| id, |path: &std::path::Path| path.to_owned());
-        let mut cx = Bind { snapshot: &snapshot, pid: 1, tid: 1, id: &id, path: &path, same_ids: true, warnings: Vec::new() };
+        let mut cx = Bind {
+            snapshot: &snapshot,
+            pid: 1,
+            tid: 1,
+            id: &id,
+            path: &path,
+            directories: crate::resource::Directories::default(),
+            same_ids: true,
+            warnings: Vec::new(),
+        };
         let state = PosixTimerV1 { timers: vec![timer(2, 1), timer(4, 1)] };
         for (can_choose, n_rows) in [(true, 6), (false, 10)] {
             let mut batch = Batch::new();

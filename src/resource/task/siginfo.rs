@@ -110,6 +110,7 @@ mod test {
             tid: 1,
             id: &|id| id + 1000,
             path: &|path| path.to_owned(),
+            directories: crate::resource::Directories::default(),
             same_ids: false,
             warnings: Vec::new(),
         };
