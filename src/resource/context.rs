@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::actor::Actor;
+use super::outside::Outside;
 use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
@@ -202,6 +203,8 @@ pub struct Plan<'a> {
     pub uses: &'a [Uses],
     /// Who looks at paths.
     pub actor: &'a Arc<Actor>,
+    /// What others do with files.
+    pub outside: &'a Outside,
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
 }
@@ -222,6 +225,8 @@ pub struct Build<'a> {
     pub uses: &'a [Uses],
     /// Who acts by path.
     pub actor: &'a Arc<Actor>,
+    /// What others do with files.
+    pub outside: &'a Outside,
     /// In [`super::FileKind::commit`]: a descriptor of the object that is open for writing, if the job has one.
     pub writer: Option<BorrowedFd<'a>>,
     /// Things the user should know although the restart goes on; one sentence each.

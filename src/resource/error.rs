@@ -29,6 +29,12 @@ pub enum KindError {
     /// A file is not what it was at the checkpoint.
     #[error("{} has changed since the checkpoint: {what}", path.display())]
     Changed { path: PathBuf, what: String },
+    /// A file that the job reads is not what it was at the checkpoint.
+    #[error("{}, which the job reads, has changed since the checkpoint: {what}", path.display())]
+    OtherInput { path: PathBuf, what: String },
+    /// A file that the job writes lacks what it had.
+    #[error("{} has {now} bytes, and had {was} at the checkpoint, in the middle of which the job writes", path.display())]
+    Shorter { path: PathBuf, was: u64, now: u64 },
     /// A link was put on the way to a file.
     #[error("a symbolic link stands in the path {}, which had none at the checkpoint", path.display())]
     Link { path: PathBuf },
@@ -82,7 +88,11 @@ impl Classified for KindError {
             | KindError::Inconsistent { .. } => Class::Perm,
             KindError::Host { source: Errno::EMFILE | Errno::ENFILE | Errno::ENOSPC | Errno::EDQUOT | Errno::EROFS, .. } => Class::Env,
             KindError::Host { source, .. } => Class::of_errno(*source as i32),
-            KindError::Changed { .. } | KindError::Link { .. } | KindError::NotTheJobs { .. } => Class::Env,
+            KindError::Changed { .. }
+            | KindError::OtherInput { .. }
+            | KindError::Shorter { .. }
+            | KindError::Link { .. }
+            | KindError::NotTheJobs { .. } => Class::Env,
             KindError::Taken { .. } | KindError::IdTaken { .. } => Class::Temp,
             KindError::Denied { .. } => Class::Env,
             KindError::Proc(error) => error.class(),
@@ -96,7 +106,7 @@ impl Classified for KindError {
             KindError::Unsupported { .. } | KindError::Unrestorable { .. } => Some(libc::EOPNOTSUPP),
             KindError::UnknownKind { .. } | KindError::Inconsistent { .. } => Some(libc::EINVAL),
             KindError::Host { source, .. } => Some(*source as i32),
-            KindError::Changed { .. } => Some(libc::ESTALE),
+            KindError::Changed { .. } | KindError::OtherInput { .. } | KindError::Shorter { .. } => Some(libc::ESTALE),
             KindError::Link { .. } => Some(libc::ELOOP),
             KindError::NotTheJobs { source, .. } => Some(*source as i32),
             KindError::Taken { .. } | KindError::IdTaken { .. } => Some(libc::EBUSY),
@@ -111,6 +121,8 @@ impl Classified for KindError {
         match self {
             KindError::Host { path: Some(path), .. }
             | KindError::Changed { path, .. }
+            | KindError::OtherInput { path, .. }
+            | KindError::Shorter { path, .. }
             | KindError::Link { path }
             | KindError::NotTheJobs { path, .. } => Subject::path(path),
             KindError::IdTaken { id } => Subject::pid(*id),
@@ -150,6 +162,14 @@ impl Classified for KindError {
             KindError::Host { .. } | KindError::Inconsistent { .. } => None,
             KindError::Changed { .. } => {
                 Some("put the file back as it was; next time, take it along with --save-all at the checkpoint".into())
+            }
+            KindError::OtherInput { path, .. } => Some(format!(
+                "put the file back as it was, or go on reading it as it is with --file '{0}=merge', from its start with --file '{0}=ignore'; \
+                 next time, take it along with --file '{0}=replace' at the checkpoint",
+                path.display()
+            )),
+            KindError::Shorter { path, .. } => {
+                Some(format!("put the file back as it was, or let the job go on at its end with --file '{}=append'", path.display()))
             }
             KindError::Link { .. } => Some("say where the file is now with --relocate OLD=NEW: links in NEW are followed".into()),
             KindError::NotTheJobs { uid, .. } => Some(format!(

@@ -36,6 +36,8 @@ pub struct Built {
     pub contents: Option<usize>,
     /// Files that had to be made by name; a restart that fails removes them.
     pub made: Vec<Place>,
+    /// Descriptions that write go on at its end, wherever that is.
+    pub at_end: bool,
 }
 
 /// How an open file description comes back.

@@ -13,6 +13,7 @@ pub mod file;
 mod kind;
 pub mod memory;
 mod object;
+pub mod outside;
 pub mod process;
 pub mod task;
 mod uses;

@@ -105,7 +105,7 @@ impl Call {
                 // SAFETY: the path is a live array that ends with NUL.
                 check(unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), self.flags | CLOSE, 0) })
             }
-            // SAFETY (all below): the arrays are live and end with NUL, the rest are numbers.
+            // SAFETY: the arrays are live and end with NUL, the rest are numbers.
             MAKE_FIFO => check(unsafe { libc::syscall(libc::SYS_mknodat, dir, first, libc::S_IFIFO | self.mode, 0) }),
             // SAFETY: as above.
             MAKE_DIRECTORY => check(unsafe { libc::syscall(libc::SYS_mkdirat, dir, first, self.mode) }),
@@ -201,10 +201,10 @@ fn opened_at(dir: RawFd, name: &[u8], flags: u32, mode: u32) -> Result<RawFd, Er
 
 /// A descriptor made with O_PATH and O_NOFOLLOW may lead to a link itself.
 fn not_a_link(fd: RawFd) -> Result<RawFd, Errno> {
-    let mut stat = std::mem::MaybeUninit::<libc::stat>::zeroed();
-    // SAFETY: the kernel writes one struct to the live local, which zeros initialise.
-    let (result, stat) = unsafe { (libc::fstat(fd, stat.as_mut_ptr()), stat.assume_init()) };
-    match check(result.into()) {
+    // SAFETY: numbers alone, for which zeros are values.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel writes one struct to the live local.
+    match check(unsafe { libc::fstat(fd, &mut stat) }.into()) {
         Ok(_) if stat.st_mode & libc::S_IFMT == libc::S_IFLNK => {
             close(fd);
             Err(Errno::ELOOP)

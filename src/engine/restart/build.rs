@@ -82,8 +82,8 @@ fn with_context<T>(
     act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
 ) -> Result<T, KindError> {
     let path = |saved: &Path| plan.path(saved);
-    let actor = plan.actors.object(number);
-    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, actor, writer, warnings: Vec::new() };
+    let (actor, outside) = (plan.actors.object(number), &plan.outside);
+    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, actor, outside, writer, warnings: Vec::new() };
     let result = act(&mut cx);
     notes.lose_all(&Subject::path(&object.path), cx.warnings);
     result
@@ -200,7 +200,7 @@ impl Objects {
         let at = (description.object, object);
         let opened = with_context((snapshot, plan, at), (&self.built, id, None), notes, |cx| live.open(built, description, cx))?;
         if let Opened::New(fd) = &opened {
-            file::open::dress(fd.as_fd(), description, live.seeks())?;
+            file::open::dress(fd.as_fd(), description, live.seeks(), built.at_end && writes_through(description.flags))?;
             lock::restore_on_description(fd.as_fd(), &description.locks)?;
             lock::check_free(fd.as_fd(), &description.locks)?;
         }
@@ -232,11 +232,10 @@ impl Objects {
 
     /// A descriptor of an object that is open for writing.
     fn writer(&self, snapshot: &Snapshot, id: ObjectId) -> Option<BorrowedFd<'_>> {
-        let writes = |flags: i32| flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY;
         let mut opened = self.opened.iter().zip(&snapshot.descriptions);
         let descriptor = opened.find_map(|(opened, description)| match opened {
-            Opened::New(fd) if description.object == id && writes(description.flags) => Some(fd.as_fd()),
-            Opened::New(_) | Opened::Inherited(_) => None,
+            Opened::New(fd) if description.object == id && writes_through(description.flags) => Some(fd.as_fd()),
+            Opened::New(_) | Opened::Inherited(_) | Opened::Later => None,
         });
         descriptor.or_else(|| self.mapped.get(&(id, true)).map(AsFd::as_fd))
     }
@@ -262,7 +261,7 @@ impl Objects {
         let entered = self.entered.get(index).and_then(Option::as_ref);
         let number = |fd: &OwnedFd| fd.as_raw_fd();
         Directories {
-            cwd: entered.map(|entered| number(&entered.cwd)),
+            cwd: entered.and_then(|entered| entered.cwd.as_ref().map(number)),
             root: entered.and_then(|entered| entered.root.as_ref().map(number)),
         }
     }
@@ -342,6 +341,10 @@ impl Drop for Objects {
 /// Whether an area needs its file open for writing: it is shared and may be made writable.
 pub fn writes(area: &crate::image::Area) -> bool {
     area.shared && area.has("mw")
+}
+
+fn writes_through(flags: i32) -> bool {
+    flags & libc::O_PATH == 0 && flags & libc::O_ACCMODE != libc::O_RDONLY
 }
 
 /// Descriptors that we were started with and that are not close-on-exec.

@@ -19,6 +19,7 @@ use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
 use crate::policy::verdict::Ids;
 use crate::resource::actor::Actors;
+use crate::resource::outside::Outside;
 use crate::resource::{KindError, Plan as KindPlan, Room, Uses, When, task_kind, uses};
 use crate::sys::Errno;
 use crate::sys::process::has_capability;
@@ -66,6 +67,8 @@ pub struct Plan {
     pub uses: Vec<Uses>,
     /// Who acts by path.
     pub actors: Actors,
+    /// What others do with files.
+    pub outside: Outside,
 }
 
 impl Plan {
@@ -111,7 +114,7 @@ pub fn plan(
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    let Possible { makers, scratch, vdso_parking, parked, uses, actors } = check(snapshot, graph, relocations, notes)?;
+    let Possible { makers, scratch, vdso_parking, parked, uses, actors, outside } = check(snapshot, graph, relocations, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
@@ -132,6 +135,7 @@ pub fn plan(
         relocations: relocations.clone(),
         uses,
         actors,
+        outside,
     })
 }
 
@@ -143,6 +147,7 @@ pub struct Possible {
     parked: Parked,
     uses: Vec<Uses>,
     actors: Actors,
+    outside: Outside,
 }
 
 /// Takes the decisions that no id of this machine has a part in.
@@ -150,9 +155,10 @@ pub fn check(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, note
     check_machine(snapshot).at(Stage::Plan)?;
     let uses = uses(snapshot);
     let actors = Actors::of(snapshot).at(Stage::Plan)?;
-    check_kinds((snapshot, graph), relocations, &uses, &actors, notes)?;
+    let outside = Outside::look();
+    check_kinds((snapshot, graph), relocations, &uses, (&actors, &outside), notes)?;
     let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
-    Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses, actors })
+    Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses, actors, outside })
 }
 
 /// The vdso must be this kernel's: programs hold addresses inside it. The processor must have what the job's registers hold.
@@ -227,11 +233,11 @@ fn check_kinds(
     (snapshot, graph): (&Snapshot, &Graph),
     relocations: &Relocations,
     uses: &[Uses],
-    actors: &Actors,
+    (actors, outside): (&Actors, &Outside),
     notes: &mut Notes,
 ) -> Result<(), Failure> {
     let path = |saved: &Path| relocations.apply(saved);
-    let mut cx = KindPlan { snapshot, path: &path, uses, actor: actors.process(0), warnings: Vec::new() };
+    let mut cx = KindPlan { snapshot, path: &path, uses, actor: actors.process(0), outside, warnings: Vec::new() };
     let mut complaints: Vec<KindError> = Vec::new();
     for (id, object, live) in graph.objects(snapshot) {
         cx.actor = actors.object(id);

@@ -115,7 +115,10 @@ fn review_file(
         policies.stays(path.display().to_string(), facts.action.word(), who_decided(facts.action));
         return Ok(());
     }
-    let mut choice = ask_file((snapshot, graph), id, &facts, &path, policies)?;
+    let (mut choice, is_decided) = ask_file((snapshot, graph), id, &facts, &path, policies)?;
+    if choice.action == FileAction::Merge && !is_decided {
+        return Ok(());
+    }
     choice.path = choice.path.map(|path| resolved(&path));
     let chosen = choice.path.as_deref().unwrap_or(&path);
     let disposed = graph.live_mut(id).dispose(choice.action, chosen).at(Stage::Review)?;
@@ -135,13 +138,14 @@ fn who_decided(action: FileAction) -> &'static str {
     if action == FileAction::Merge { "default" } else { "the checkpoint" }
 }
 
+/// What becomes of a file, and whether somebody decided that now.
 fn ask_file(
     (snapshot, graph): (&Snapshot, &Graph),
     id: ObjectId,
     facts: &FileFacts,
     path: &Path,
     policies: &mut Stack,
-) -> Result<FileChoice, Failure> {
+) -> Result<(FileChoice, bool), Failure> {
     let kept = FileChoice { action: facts.action, path: None };
     let opinion = if policies.hears(Name::FileDisposition) {
         policies.ask(&Event::FileDisposition(file_event((snapshot, graph), id, facts, path))).at(Stage::Review)?
@@ -150,7 +154,7 @@ fn ask_file(
     };
     let Some(opinion) = opinion else {
         policies.stays(path.display().to_string(), facts.action.word(), who_decided(facts.action));
-        return Ok(kept);
+        return Ok((kept, false));
     };
     policies.decided(path.display().to_string(), &opinion);
     match opinion.verdict {
@@ -158,8 +162,8 @@ fn ask_file(
             let what = format!("{}, as {} decided,", path.display(), opinion.by);
             Err(KindError::Unsupported { what, remedy: "change the decision".into() }).at(Stage::Review)
         }
-        Verdict::File(choice) => Ok(choice),
-        _ => Ok(kept),
+        Verdict::File(choice) => Ok((choice, true)),
+        _ => Ok((kept, false)),
     }
 }
 

@@ -9,8 +9,10 @@ use std::path::Path;
 use nix::sys::statfs::fstatfs;
 use serde::{Deserialize, Serialize};
 
-/// Larger files without a build id are not read.
-const SMALL_BYTES: usize = 64 << 10;
+/// Of larger files without a build id only both ends are read.
+const WHOLE_BYTES: u64 = 1 << 20;
+/// Bytes of each end.
+const END_BYTES: usize = 64 << 10;
 /// File systems whose files are made up while they are read (statfs(2)): proc, sysfs, cgroup, cgroup2, debugfs, tracefs, configfs,
 /// securityfs, bpf, pstore, efivarfs, nsfs. Reading them may do something.
 const MADE_UP: &[i64] = &[
@@ -34,22 +36,25 @@ const MADE_UP: &[i64] = &[
 pub enum Evidence {
     /// The note NT_GNU_BUILD_ID of an ELF file.
     BuildId(#[serde(with = "serde_bytes")] Vec<u8>),
-    /// CRC-64/NVME of a file of at most 64 KiB.
+    /// CRC-64/NVME of a file of at most 1 MiB.
     Checksum(u64),
+    /// The same of the first and the last 64 KiB of a larger one.
+    Ends(u64),
 }
 
 impl Evidence {
     /// Looks for a proof in the file at `path`; `None` when there is none, or it cannot be read.
     pub fn of(path: &Path) -> Option<Evidence> {
         let open = |flags| File::options().read(true).custom_flags(libc::O_NONBLOCK | flags).open(path);
-        Evidence::within(&open(libc::O_NOATIME).or_else(|_| open(0)).ok()?)
+        let file = open(libc::O_NOATIME).or_else(|_| open(0)).ok()?;
+        let bytes = file.metadata().ok()?.len();
+        Evidence::within(&file, bytes)
     }
 
-    /// Looks for a proof in an open file.
-    pub fn within(file: &File) -> Option<Evidence> {
+    /// Looks for a proof of the first `bytes` bytes of an open file; what came behind them later does not count.
+    pub fn within(file: &File, bytes: u64) -> Option<Evidence> {
         let metadata = file.metadata().ok()?;
-        let kind = fstatfs(file).ok()?.filesystem_type().0;
-        if !metadata.is_file() || metadata.len() == 0 || MADE_UP.contains(&kind) {
+        if !metadata.is_file() || bytes == 0 || metadata.len() < bytes || is_made_up(file) {
             return None;
         }
         let read = |offset: u64, bytes: usize| {
@@ -59,8 +64,17 @@ impl Evidence {
         if let Some(id) = build_id(read) {
             return Some(Evidence::BuildId(id));
         }
-        let bytes = usize::try_from(metadata.len()).ok().filter(|&bytes| bytes <= SMALL_BYTES)?;
-        Some(Evidence::Checksum(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, &read(0, bytes)?)))
+        let sum = |data: &[u8]| crc_fast::checksum(crc_fast::CrcAlgorithm::Crc64Nvme, data);
+        if bytes <= WHOLE_BYTES {
+            return Some(Evidence::Checksum(sum(&read(0, usize::try_from(bytes).ok()?)?)));
+        }
+        let ends = [read(0, END_BYTES)?, read(bytes - END_BYTES as u64, END_BYTES)?].concat();
+        Some(Evidence::Ends(sum(&ends)))
+    }
+
+    /// Whether the same proof means the same contents.
+    pub fn is_whole(&self) -> bool {
+        !matches!(self, Evidence::Ends(_))
     }
 
     /// The proof for people.
@@ -68,8 +82,14 @@ impl Evidence {
         match self {
             Evidence::BuildId(id) => format!("build id {}", id.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
             Evidence::Checksum(sum) => format!("checksum {sum:016x}"),
+            Evidence::Ends(sum) => format!("checksum {sum:016x} of both ends"),
         }
     }
+}
+
+/// Whether a file is made up while it is read: it has no contents to be compared.
+pub fn is_made_up(file: &File) -> bool {
+    fstatfs(file).is_ok_and(|system| MADE_UP.contains(&system.filesystem_type().0))
 }
 
 /// The build id of an ELF file, through a function that reads some bytes at an offset.
@@ -82,7 +102,7 @@ fn build_id(read: impl Fn(u64, usize) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let (table, entry_bytes, n_entries) = (u64_at(&header, 32)?, u16_at(&header, 54)?, u16_at(&header, 56)?);
     (0..n_entries).find_map(|index| {
         let entry = read(table.checked_add(u64::from(index) * u64::from(entry_bytes))?, 56)?;
-        let bytes = usize::try_from(u64_at(&entry, 32)?).ok().filter(|&bytes| bytes <= SMALL_BYTES)?;
+        let bytes = usize::try_from(u64_at(&entry, 32)?).ok().filter(|&bytes| bytes <= END_BYTES)?;
         if u32_at(&entry, 0)? != PT_NOTE {
             return None;
         }
@@ -128,8 +148,15 @@ mod test {
         let path = directory.path().join("file");
         std::fs::write(&path, b"123456789").unwrap();
         assert_eq!(Evidence::of(&path), Some(Evidence::Checksum(0xae8b_1486_0a79_9888)), "the check value of CRC-64/NVME");
-        std::fs::write(&path, vec![1; SMALL_BYTES + 1]).unwrap();
-        assert_eq!(Evidence::of(&path), None);
+        assert_eq!(Evidence::within(&File::open(&path).unwrap(), 10), None, "it is shorter");
+        assert_eq!(Evidence::within(&File::open(&path).unwrap(), 4), Evidence::within(&File::open(&path).unwrap(), 4));
+        let large = |middle: u8| {
+            let mut bytes = vec![1; 2 << 20];
+            bytes[1 << 20] = middle;
+            std::fs::write(&path, bytes).unwrap();
+            Evidence::of(&path).unwrap()
+        };
+        assert_eq!((large(1), large(1).is_whole()), (large(2), false));
         std::fs::write(&path, b"").unwrap();
         assert_eq!(Evidence::of(&path), None);
         assert_eq!(Evidence::of(Path::new("/proc/self/status")), None);

@@ -101,7 +101,7 @@ impl FileKind for Fifo {
             to_fill()?;
         }
         fill(state, &path, &keeper, cx)?;
-        Ok(Built { descriptors: vec![keeper, pinned.fd], contents: None, made: pinned.made.into_iter().collect() })
+        Ok(Built { descriptors: vec![keeper, pinned.fd], contents: None, made: pinned.made.into_iter().collect(), ..Built::default() })
     }
 
     fn open(&self, state: &FifoV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {

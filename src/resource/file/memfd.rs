@@ -93,7 +93,7 @@ impl FileKind for Memfd {
         };
         let file = file.map_err(attempt)?;
         unistd::ftruncate(&file, i64::try_from(state.size).unwrap_or(i64::MAX)).map_err(attempt)?;
-        Ok(Built { descriptors: vec![file], contents: Some(0), made: vec![] })
+        Ok(Built { descriptors: vec![file], contents: Some(0), ..Built::default() })
     }
 
     fn open(&self, state: &MemfdV1, built: &Built, description: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {

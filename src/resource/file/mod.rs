@@ -10,6 +10,7 @@ pub mod eventfd;
 pub mod evidence;
 pub mod fifo;
 pub mod flight;
+pub mod length;
 pub mod lock;
 pub mod memfd;
 pub mod name;

@@ -137,8 +137,9 @@ pub fn spare_name(directory: &Path) -> PathBuf {
     directory.join(format!(".reprise-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed)))
 }
 
-/// Gives an open description its status flags and, if its kind seeks, its offset. O_ASYNC is left to [`super::owner`].
-pub fn dress(fd: BorrowedFd<'_>, description: &Description, seeks: bool) -> Result<(), KindError> {
+/// Gives an open description its status flags and, if its kind seeks, its offset: the saved one, or the end. O_ASYNC is left to
+/// [`super::owner`].
+pub fn dress(fd: BorrowedFd<'_>, description: &Description, seeks: bool, at_end: bool) -> Result<(), KindError> {
     if description.flags & libc::O_PATH != 0 {
         return Ok(());
     }
@@ -147,7 +148,9 @@ pub fn dress(fd: BorrowedFd<'_>, description: &Description, seeks: bool) -> Resu
     if wanted != kept {
         set_flags(fd, now & !SETTABLE, wanted, kept).map_err(|errno| KindError::host("set the status flags of a descriptor", errno))?;
     }
-    if seeks && description.offset != 0 {
+    if seeks && at_end {
+        unistd::lseek(fd, 0, unistd::Whence::SeekEnd).map_err(|errno| KindError::host("go to the end of a file", errno))?;
+    } else if seeks && description.offset != 0 {
         let offset = i64::try_from(description.offset).unwrap_or(i64::MAX);
         unistd::lseek(fd, offset, unistd::Whence::SeekSet)
             .map_err(|errno| KindError::host(format!("set the offset of a descriptor to {offset}"), errno))?;
@@ -185,7 +188,7 @@ mod test {
         unistd::write(&first, b"0123456789").unwrap();
         let flags = libc::O_RDONLY | libc::O_TMPFILE | libc::O_NONBLOCK | libc::O_APPEND;
         let second = reopen(first.as_fd(), flags).unwrap();
-        dress(second.as_fd(), &description(flags, 4), true).unwrap();
+        dress(second.as_fd(), &description(flags, 4), true, false).unwrap();
         let mut byte = [0];
         assert_eq!(unistd::read(&second, &mut byte), Ok(1));
         assert_eq!(&byte, b"4");

@@ -2,10 +2,12 @@
 //!
 //! **Kept:** path, length, access mode, flags, offset; the contents of deleted files, and of those that `--save-*`, `--file` or a script
 //! wants replaced or substituted; sharing of one file by several descriptions. A file opened for writing goes back to its saved length,
-//! unless it is to go on at its end or from its start.
+//! unless it is to go on at its end or from its start; it is gone on with at its end, too, if `cr_restart` writes to it, if somebody else
+//! appends to it as the job does, or if it has become shorter and the job writes at its end.
 //! **Lost:** what was written into a file by reference after the checkpoint stays there, within that length; other hard links of a deleted
 //! file; owner and times of a deleted file where we lack the right.
-//! **Refused:** at restart, a file that is missing or of another type, and a mapped program, library or data file whose contents changed.
+//! **Refused:** at restart, a file that is missing or of another type; a mapped program, library or data file whose contents changed; a file
+//! that is read and has changed, other than by growing; one that has become shorter and is written in its middle.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,13 +20,15 @@ use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::cut::Cut;
-use super::evidence::Evidence;
+use super::evidence::{self, Evidence};
+use super::length::{self, Fate, Writers};
 use super::name::{self, Name};
 use super::open;
 use super::replace::{Replaced, Replacement};
 use crate::image::{Description, FileAction, Object, ObjectId, Tag};
 use crate::proc::FileStat;
 use crate::resource::actor::{Actor, Place};
+use crate::resource::outside::Outside;
 use crate::resource::{
     Build, Built, Capture, Change, Difference, Disposed, FileFacts, FileKind, Identity, KindError, Opened, Plan, Probe, Question, Uses,
 };
@@ -58,6 +62,9 @@ pub struct RegularV1 {
     /// What was decided about it.
     #[serde(default)]
     pub action: FileAction,
+    /// Whether somebody decided at the restart that it is taken as it is.
+    #[serde(default)]
+    pub is_accepted: bool,
 }
 
 /// Message queues and files of one process in `/proc` have the mode of regular files, but not their nature.
@@ -165,9 +172,11 @@ impl FileKind for Regular {
             _ => {}
         }
         state.action = action;
+        // Who says that it is opened as it was takes it as it is.
+        state.is_accepted = action == FileAction::Merge;
         disposed.offset = match action {
             FileAction::Ignore => Some(0),
-            FileAction::Append => Some(fs::metadata(path).map_or(0, |found| found.len())),
+            FileAction::Append => Some(Actor::ours().look(path).map_or(0, |found| u64::try_from(found.size).unwrap_or(0))),
             _ => None,
         };
         Ok(disposed)
@@ -188,16 +197,17 @@ impl FileKind for Regular {
             return Err(KindError::Changed { path, what });
         }
         let now = Now::of(&found, state);
-        if now.is_untouched(state) || uses.is_written && !uses.is_memory && !state.goes_back() {
+        if now.is_untouched(state) {
             return Ok(());
         }
+        if uses.is_written && !uses.is_memory {
+            let fate = state.fate(id, &found, &cx.snapshot.descriptions, cx.outside);
+            return said_of_fate(state, fate, path, now.size, &mut cx.warnings);
+        }
         match judge(state, &now, uses, || state.evidence_at(&path, cx.actor)) {
-            Verdict::Same => Ok(()),
-            Verdict::Warn(what) => {
-                cx.warnings.push(format!("{} {what}", path.display()));
-                Ok(())
-            }
-            Verdict::Refuse(what) => Err(KindError::Changed { path, what }),
+            Some(what) if uses.is_memory => Err(KindError::Changed { path, what }),
+            Some(what) if !state.is_made_up(&path, cx.actor) => Err(KindError::OtherInput { path, what }),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -206,7 +216,10 @@ impl FileKind for Regular {
         if state.keep == Keep::Reference {
             let is_missing = state.is_made_when_missing(cx.uses[id as usize]) && cx.actor.look(&path) == Err(Errno::ENOENT);
             let made = if is_missing { Some(make(&path, state.mode, cx.actor)?) } else { None };
-            return Ok(Built { made: made.into_iter().collect(), ..Built::default() });
+            let uses = cx.uses[id as usize];
+            let found = cx.actor.look(&path).ok().filter(|_| uses.is_written && !uses.is_memory);
+            let fate = found.map(|found| state.fate(id, &found, &cx.snapshot.descriptions, cx.outside));
+            return Ok(Built { made: made.into_iter().collect(), at_end: matches!(fate, Some(Fate::GoesOn(_))), ..Built::default() });
         }
         let directory = path.parent().unwrap_or(Path::new("/"));
         let (file, made) = match state.action {
@@ -218,7 +231,7 @@ impl FileKind for Regular {
         };
         let size = i64::try_from(state.size).unwrap_or(i64::MAX);
         unistd::ftruncate(&file, size).map_err(|errno| KindError::path("set the length of a copy of", &path, errno))?;
-        Ok(Built { descriptors: vec![file], contents: Some(0), made: made.into_iter().collect() })
+        Ok(Built { descriptors: vec![file], contents: Some(0), made: made.into_iter().collect(), at_end: false })
     }
 
     fn open(&self, state: &RegularV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
@@ -253,6 +266,7 @@ impl FileKind for Regular {
     ) -> Result<Option<Change>, KindError> {
         let path = (cx.path)(&state.path);
         match built.descriptors.first() {
+            None if built.at_end => Ok(None),
             None => Ok(cut(state, &path, id, cx)?.map(Change::Cut)),
             Some(file) if state.action == FileAction::Replace => {
                 let place = cx.actor.place(&path).map_err(|errno| cx.actor.refusal("find the directory of", &path, errno))?;
@@ -274,11 +288,28 @@ impl RegularV1 {
         self.keep == Keep::Reference && !self.goes_back() && uses.is_written
     }
 
-    /// What proves the contents of the file at `path` now.
-    fn evidence_at(&self, path: &Path, actor: &Actor) -> Option<Evidence> {
+    /// What becomes of the file, which the job writes, for its length.
+    fn fate(&self, id: ObjectId, found: &FileStat, descriptions: &[Description], outside: &Outside) -> Fate {
+        if !self.goes_back() {
+            return Fate::Stays;
+        }
+        let (now, inode) = (u64::try_from(found.size).unwrap_or(0), (found.dev, found.ino));
+        let writers = Writers::of(descriptions, id, self.size);
+        length::decide(self.size, now, writers, outside.is_our_output(inode), || outside.appended_by(inode))
+    }
+
+    fn to_read(&self, path: &Path, actor: &Actor) -> Option<fs::File> {
         let open = |flags| actor.open(path, libc::O_RDONLY | flags, Some((self.dev, self.ino)));
-        let file = open(libc::O_NOATIME).or_else(|_| open(0)).ok()?;
-        Evidence::within(&fs::File::from(file))
+        open(libc::O_NOATIME).or_else(|_| open(0)).ok().map(fs::File::from)
+    }
+
+    /// What proves that the file at `path` has the saved contents, at least up to the saved length.
+    fn evidence_at(&self, path: &Path, actor: &Actor) -> Option<Evidence> {
+        Evidence::within(&self.to_read(path, actor)?, self.size)
+    }
+
+    fn is_made_up(&self, path: &Path, actor: &Actor) -> bool {
+        self.to_read(path, actor).is_some_and(|file| evidence::is_made_up(&file))
     }
 
     /// How the file at `path` differs from the one that was saved; `None` when it does not.
@@ -291,7 +322,7 @@ impl RegularV1 {
         let proof = self.evidence.as_ref().and_then(|_| self.evidence_at(path, &Actor::ours()));
         // Contents of another length are others.
         let other_content = proof.is_some() && proof != self.evidence || now.size != self.size;
-        let same_content = proof.is_some() && proof == self.evidence;
+        let same_content = now.size == self.size && proof == self.evidence && proof.is_some_and(|proof| proof.is_whole());
         let difference = Difference {
             is_missing: false,
             size: now.size != self.size,
@@ -326,15 +357,16 @@ pub fn capture_path(
     match keep {
         Keep::Deleted => cx.keep_contents(open()?, size),
         Keep::Saved => {
-            cx.keep_contents(open()?, size);
-            evidence = Evidence::of(&path);
+            let file = open()?;
+            evidence = file.try_clone().ok().and_then(|file| Evidence::within(&fs::File::from(file), size));
+            cx.keep_contents(file, size);
         }
         Keep::Reference if is_written => {}
         Keep::Reference => evidence = Evidence::of(&path),
     }
     let (mtime, owner) = ((stat.mtime_s, stat.mtime_ns), (stat.uid, stat.gid));
     let path = cx.choice.path.take().unwrap_or(path);
-    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence, action })
+    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence, action, is_accepted: false })
 }
 
 /// What stands at the path at restart.
@@ -359,33 +391,39 @@ impl Now {
     }
 }
 
-/// What a difference means.
-#[derive(Debug, PartialEq, Eq)]
-enum Verdict {
-    Same,
-    Warn(String),
-    Refuse(String),
-}
-
-/// The one place that decides about files that are not what they were. Memory that the job believes in must not change under it; for
-/// what it reads and writes itself, BLCR's rule stands: the file is taken as it is.
-fn judge(state: &RegularV1, now: &Now, uses: Uses, evidence: impl FnOnce() -> Option<Evidence>) -> Verdict {
-    if uses.is_written && !uses.is_memory {
-        if now.size == state.size {
-            return Verdict::Same;
-        }
-        let lack = if now.size < state.size { "; what it lacks reads as zeros" } else { "" };
-        return Verdict::Warn(format!("goes back to its saved length of {} bytes (was {}){lack}", state.size, now.size));
+/// Decides about files that are read, or that are memory, and are not what they were: what is wrong with them, or nothing. Memory that the job
+/// believes in must not change under it. What it reads itself may have grown, and may be another if somebody said so.
+fn judge(state: &RegularV1, now: &Now, uses: Uses, evidence: impl FnOnce() -> Option<Evidence>) -> Option<String> {
+    let is_asked_for = state.is_accepted || !state.goes_back();
+    if !uses.is_memory && (is_asked_for || state.size == 0) {
+        return None;
     }
     let looks_same = (now.size, now.mtime) == (state.size, state.mtime);
-    let what = match (&state.evidence, state.evidence.as_ref().and_then(|_| evidence())) {
-        (Some(old), Some(new)) if *old == new => return Verdict::Same,
-        (Some(old), Some(new)) => format!("it had {} and has {}", old.word(), new.word()),
-        _ if looks_same => return Verdict::Same,
-        _ if now.size != state.size => format!("it had {} bytes and has {}", state.size, now.size),
-        _ => format!("it was last written {}", later(state.mtime, now.mtime)),
-    };
-    if uses.is_memory { Verdict::Refuse(what) } else { Verdict::Warn(format!("has changed since the checkpoint: {what}")) }
+    let may_have_grown = !uses.is_memory && state.size <= now.size;
+    let other_size = || format!("it had {} bytes and has {}", state.size, now.size);
+    match (&state.evidence, state.evidence.as_ref().and_then(|_| evidence())) {
+        (Some(old), Some(new)) if *old != new => Some(format!("it had {} and has {}", old.word(), new.word())),
+        (Some(Evidence::BuildId(_)), Some(_)) => None,
+        (Some(Evidence::Checksum(_)), Some(_)) if may_have_grown || now.size == state.size => None,
+        (Some(Evidence::Ends(_)), Some(_)) if may_have_grown && now.size != state.size && now.is_same_inode => None,
+        _ if looks_same => None,
+        _ if now.size != state.size => Some(other_size()),
+        _ => Some(format!("it was last written {}", later(state.mtime, now.mtime))),
+    }
+}
+
+/// Says what becomes of a file that the job writes, or refuses it.
+fn said_of_fate(state: &RegularV1, fate: Fate, path: PathBuf, now: u64, warnings: &mut Vec<String>) -> Result<(), KindError> {
+    let name = path.display();
+    match fate {
+        Fate::Stays => {}
+        Fate::Cut(bytes) => {
+            warnings.push(format!("{name} goes back to its saved length of {} bytes (was {now}): {bytes} are cut off", state.size));
+        }
+        Fate::GoesOn(why) => warnings.push(format!("{name} {why}: the job goes on at its end, nothing is cut off")),
+        Fate::Short => return Err(KindError::Shorter { path, was: state.size, now }),
+    }
+    Ok(())
 }
 
 fn later(old: (i64, i64), new: (i64, i64)) -> String {
@@ -401,7 +439,11 @@ fn later(old: (i64, i64), new: (i64, i64)) -> String {
 fn cut(state: &RegularV1, path: &Path, id: ObjectId, cx: &mut Build<'_>) -> Result<Option<Cut>, KindError> {
     let Some(writer) = cx.writer.filter(|_| state.goes_back() && cx.uses[id as usize].is_written) else { return Ok(None) };
     let found = stat::fstat(writer).map_err(|errno| KindError::path("look at", path, errno))?;
-    if u64::try_from(found.st_size) == Ok(state.size) {
+    let now = u64::try_from(found.st_size).unwrap_or(0);
+    if now < state.size {
+        return Err(KindError::Shorter { path: path.to_owned(), was: state.size, now });
+    }
+    if now == state.size {
         return Ok(None);
     }
     Cut::prepare(cx.actor, path, writer, state.size).map(Some)

@@ -20,57 +20,98 @@ fn state(size: u64, evidence: Option<Evidence>) -> RegularV1 {
         owner: (0, 0),
         evidence,
         action: FileAction::Merge,
+        is_accepted: false,
     }
 }
 
 #[test]
 fn what_a_difference_means() {
     let memory = Uses { is_memory: true, is_written: false };
-    let written = Uses { is_memory: false, is_written: true };
     let read = Uses::default();
     let sum = |sum| Some(Evidence::Checksum(sum));
-    let refuse = |what: &str| Verdict::Refuse(what.to_owned());
-    let warn = |what: &str| Verdict::Warn(what.to_owned());
+    let ends = |sum| Some(Evidence::Ends(sum));
+    let accepted = RegularV1 { is_accepted: true, ..state(10, sum(1)) };
+    let from_start = RegularV1 { action: FileAction::Ignore, ..state(10, sum(1)) };
+    let other_sum = "it had checksum 0000000000000001 and has checksum 0000000000000002";
     let rows = [
-        ("a copy with the same time", state(10, None), 10, (100, 5), None, memory, Verdict::Same),
-        ("touched, the contents proved", state(10, sum(1)), 10, (900, 0), sum(1), memory, Verdict::Same),
-        (
-            "another build of the same length and time",
-            state(10, sum(1)),
-            10,
-            (100, 5),
-            sum(2),
-            memory,
-            refuse("it had checksum 0000000000000001 and has checksum 0000000000000002"),
-        ),
-        ("touched, nothing proved", state(10, None), 10, (160, 0), None, memory, refuse("it was last written 60 seconds later")),
-        ("another length of mapped memory", state(10, None), 12, (100, 5), None, memory, refuse("it had 10 bytes and has 12")),
-        (
-            "another file that is read",
-            state(10, None),
-            12,
-            (200, 0),
-            None,
-            read,
-            warn("has changed since the checkpoint: it had 10 bytes and has 12"),
-        ),
-        ("a log that has grown", state(10, None), 12, (200, 0), None, written, warn("goes back to its saved length of 10 bytes (was 12)")),
-        (
-            "a log that was cut",
-            state(10, None),
-            4,
-            (200, 0),
-            None,
-            written,
-            warn("goes back to its saved length of 10 bytes (was 4); what it lacks reads as zeros"),
-        ),
-        ("a log of the same length", state(10, None), 10, (200, 0), None, written, Verdict::Same),
-        ("a proof that cannot be had now", state(10, sum(1)), 10, (100, 5), None, memory, Verdict::Same),
+        ("a copy with the same time", state(10, None), 10, (100, 5), None, memory, ""),
+        ("touched, the contents proved", state(10, sum(1)), 10, (900, 0), sum(1), memory, ""),
+        ("another build of the same length and time", state(10, sum(1)), 10, (100, 5), sum(2), memory, other_sum),
+        ("touched, nothing proved", state(10, None), 10, (160, 0), None, memory, "it was last written 60 seconds later"),
+        ("touched, only its ends proved", state(10, ends(1)), 10, (160, 0), ends(1), memory, "it was last written 60 seconds later"),
+        ("another length of mapped memory", state(10, None), 12, (100, 5), None, memory, "it had 10 bytes and has 12"),
+        ("mapped memory that has grown", state(10, sum(1)), 12, (100, 5), sum(1), memory, "it had 10 bytes and has 12"),
+        ("a proof that cannot be had now", state(10, sum(1)), 10, (100, 5), None, memory, ""),
+        ("read, and another file", state(10, None), 12, (200, 0), None, read, "it had 10 bytes and has 12"),
+        ("read, and other contents", state(10, sum(1)), 10, (200, 0), sum(2), read, other_sum),
+        ("read, and grown", state(10, sum(1)), 12, (200, 0), sum(1), read, ""),
+        ("read, and cut", state(10, sum(1)), 4, (200, 0), None, read, "it had 10 bytes and has 4"),
+        ("read, large, and touched", state(10, ends(1)), 10, (160, 0), ends(1), read, "it was last written 60 seconds later"),
+        ("read, and empty before", state(0, None), 12, (200, 0), None, read, ""),
+        ("read, changed, and accepted", accepted, 4, (200, 0), None, read, ""),
+        ("read from its start", from_start, 4, (200, 0), None, read, ""),
     ];
-    for (row, state, size, mtime, evidence, uses, verdict) in rows {
+    for (row, state, size, mtime, evidence, uses, expected) in rows {
         let now = Now { size, mtime, is_same_inode: false };
-        assert_eq!(judge(&state, &now, uses, || evidence), verdict, "{row}");
+        assert_eq!(judge(&state, &now, uses, || evidence).unwrap_or_default(), expected, "{row}");
     }
+}
+
+#[test]
+fn a_large_file_that_is_read_may_grow_but_not_be_another() {
+    let ends = Some(Evidence::Ends(1));
+    let now = |is_same_inode| Now { size: 12, mtime: (200, 0), is_same_inode };
+    assert_eq!(judge(&state(10, ends.clone()), &now(true), Uses::default(), || ends.clone()), None);
+    assert!(judge(&state(10, ends.clone()), &now(false), Uses::default(), || ends).is_some());
+}
+
+#[test]
+fn a_log_that_became_shorter_is_gone_on_with_at_its_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    for append in [true, false] {
+        fs::write(&path, "").unwrap();
+        let mut file = File::options().write(true).append(append).open(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"0123456789").unwrap();
+        let capture = Round::capture(&Regular, &[&file]);
+        fs::write(&path, "new\n").unwrap();
+        let (complaint, warnings) = plan(&Regular, &capture.state, &capture.snapshot);
+        assert_eq!(complaint, None);
+        let said = "has 4 bytes, and had 10 at the checkpoint: the job goes on at its end, nothing is cut off";
+        assert_eq!(warnings, [format!("{} {said}", path.display())]);
+        let again = capture.build().open(0);
+        unistd::write(&again, b"more").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new\nmore");
+    }
+}
+
+#[test]
+fn a_file_that_became_shorter_is_not_written_behind_a_gap() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table");
+    fs::write(&path, "0123456789").unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    unistd::lseek(&file, 8, unistd::Whence::SeekSet).unwrap();
+    let capture = Round::capture(&Regular, &[&file]);
+    fs::write(&path, "0123").unwrap();
+    let (complaint, _) = plan(&Regular, &capture.state, &capture.snapshot);
+    let said = "has 4 bytes, and had 10 at the checkpoint, in the middle of which the job writes";
+    assert_eq!(complaint.unwrap(), format!("{} {said}", path.display()));
+}
+
+#[test]
+fn what_changed_is_known_of_saved_files_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("saved");
+    fs::write(&path, b"as it was").unwrap();
+    let stat = FileStat::from(nix::sys::stat::stat(&path).unwrap());
+    let mut cx = Capture { choice: FileChoice { action: FileAction::Replace, path: None }, ..Capture::default() };
+    let state = capture_path(&path, &stat, || Ok(File::open(&path).unwrap().into()), false, &mut cx).unwrap();
+    assert_eq!(state.difference(&path), None);
+    fs::write(&path, b"as it is ").unwrap();
+    assert!(state.difference(&path).unwrap().content);
+    fs::write(&path, b"as").unwrap();
+    assert!(state.difference(&path).unwrap().content, "a part of it is not what it was");
 }
 
 #[test]
@@ -85,7 +126,7 @@ fn a_file_comes_back_with_offset_and_length() {
     unistd::write(&file, b" and more").unwrap();
     let (complaint, warnings) = plan(&Regular, &capture.state, &capture.snapshot);
     assert_eq!(complaint, None);
-    assert_eq!(warnings, [format!("{} goes back to its saved length of 10 bytes (was 19)", path.display())]);
+    assert_eq!(warnings, [format!("{} goes back to its saved length of 10 bytes (was 19): 9 are cut off", path.display())]);
     let again = capture.build().open(0);
     assert_eq!(fs::read(&path).unwrap(), b"0123456789");
     let mut text = [0; 20];
@@ -103,9 +144,11 @@ fn a_file_that_is_only_read_is_never_cut() {
     let capture = Round::capture(&Regular, &[&file]);
     assert!(matches!(capture.state.evidence, Some(Evidence::Checksum(_))));
     fs::write(&path, b"longer text").unwrap();
-    let (complaint, warnings) = plan(&Regular, &capture.state, &capture.snapshot);
-    assert_eq!(complaint, None);
-    assert!(warnings[0].contains("has changed since the checkpoint: it had checksum"), "{warnings:?}");
+    let (complaint, _) = plan(&Regular, &capture.state, &capture.snapshot);
+    let complaint = complaint.unwrap();
+    assert!(complaint.contains("which the job reads, has changed since the checkpoint: it had checksum"), "{complaint}");
+    let accepted = RegularV1 { is_accepted: true, ..capture.state.clone() };
+    assert_eq!(plan(&Regular, &accepted, &capture.snapshot).0, None);
     drop(capture.build());
     assert_eq!(fs::read(&path).unwrap(), b"longer text");
 }
@@ -179,7 +222,19 @@ fn a_saved_file_is_independent_of_its_path() {
 
 fn with_keep(keep: Keep, path: &Path) -> RegularV1 {
     let (path, owner) = (path.to_owned(), (0, 0));
-    RegularV1 { path, keep, dev: 1, ino: 2, size: 3, mtime: (4, 0), mode: 0o100_600, owner, evidence: None, action: FileAction::Merge }
+    RegularV1 {
+        path,
+        keep,
+        dev: 1,
+        ino: 2,
+        size: 3,
+        mtime: (4, 0),
+        mode: 0o100_600,
+        owner,
+        evidence: None,
+        action: FileAction::Merge,
+        is_accepted: false,
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::*;
 use crate::image::{Description, Object, Record, Snapshot};
 use crate::proc::{Fdinfo, FileStat, ProcDir};
 use crate::resource::actor::Actor;
+use crate::resource::outside::Outside;
 use crate::resource::{Build, Built, Capture, Content, FileKind, KindError, Opened, Plan, uses};
 use crate::sys::process;
 
@@ -87,6 +88,7 @@ impl<'k, K: FileKind> Round<'k, K> {
             made: &[],
             uses: &uses(&self.snapshot),
             actor: &actor,
+            outside: &Outside::default(),
             writer: None,
             warnings: vec![],
         };
@@ -94,7 +96,8 @@ impl<'k, K: FileKind> Round<'k, K> {
         for description in &self.snapshot.descriptions {
             let opened = self.kind.open(&self.state, &built, description, &mut cx).unwrap();
             if let Opened::New(fd) = &opened {
-                open::dress(fd.as_fd(), description, self.kind.seeks()).unwrap();
+                let at_end = built.at_end && description.flags & libc::O_ACCMODE != 0;
+                open::dress(fd.as_fd(), description, self.kind.seeks(), at_end).unwrap();
             }
             self.descriptions.borrow_mut().push(Some(opened));
         }
@@ -159,7 +162,14 @@ pub(super) fn with_plan<K: FileKind>(kind: &K, state: &K::State) -> (Option<Stri
 /// The same for an object number 0 of a whole job.
 pub(super) fn plan<K: FileKind>(kind: &K, state: &K::State, snapshot: &Snapshot) -> (Option<String>, Vec<String>) {
     let actor = Arc::new(Actor::ours());
-    let mut cx = Plan { snapshot, path: &|path: &Path| path.to_owned(), uses: &uses(snapshot), actor: &actor, warnings: vec![] };
+    let mut cx = Plan {
+        snapshot,
+        path: &|path: &Path| path.to_owned(),
+        uses: &uses(snapshot),
+        actor: &actor,
+        outside: &Outside::default(),
+        warnings: vec![],
+    };
     let result: Result<(), KindError> = kind.plan(state, (0, &snapshot.objects[0]), &mut cx);
     (result.err().map(|error| error.to_string()), cx.warnings)
 }

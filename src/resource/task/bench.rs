@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::image::Snapshot;
 use crate::proc::ProcDir;
 use crate::resource::actor::Actor;
+use crate::resource::outside::Outside;
 use crate::resource::{Bind, Directories, KindError, Plan, TaskKind, TaskProbe};
 use crate::sys::process;
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
@@ -26,7 +27,8 @@ fn same_path(path: &Path) -> PathBuf {
 pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
     let snapshot = empty_job();
     let actor = Arc::new(Actor::ours());
-    let mut cx = Plan { snapshot: &snapshot, path: &same_path, uses: &[], actor: &actor, warnings: Vec::new() };
+    let mut cx =
+        Plan { snapshot: &snapshot, path: &same_path, uses: &[], actor: &actor, outside: &Outside::default(), warnings: Vec::new() };
     kind.plan(state, &mut cx)?;
     Ok(cx.warnings)
 }
