@@ -50,7 +50,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::commands::cases,
     crate::looking::cases,
     crate::decisions::cases,
-    crate::rights::cases,
+    crate::ownership::cases,
     crate::scripts::cases,
     crate::ready_made::cases,
     crate::restarter::cases,
@@ -61,6 +61,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::stops::cases,
     crate::kills::cases,
     crate::callers::cases,
+    crate::rights::cases,
     crate::chaos::cases,
 ];
 

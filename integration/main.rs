@@ -19,6 +19,7 @@ mod looking;
 mod namespace;
 mod observe;
 mod outsiders;
+mod ownership;
 mod prepare;
 mod ready;
 mod ready_made;

@@ -7,7 +7,7 @@ use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use crate::engine::request::{Creation, Omit, Source, TraceRule};
+use crate::engine::request::{Creation, Omit, Owner, Source, TraceRule};
 use crate::image::Scope;
 use crate::policy::command::Commands;
 use crate::policy::relocate::Relocation;
@@ -26,6 +26,8 @@ pub struct CheckpointSaid {
     pub creation: Creation,
     /// Permission bits, if they were said.
     pub mode: Option<u32>,
+    /// Whom the context file is given to, if it was said.
+    pub owner: Option<Owner>,
     /// The signal afterwards.
     pub afterwards: Afterwards,
     /// The signal is sent even if the job could not be restarted here.
@@ -54,6 +56,7 @@ impl Default for CheckpointSaid {
             place: None,
             creation: Creation::Atomic,
             mode: None,
+            owner: None,
             afterwards: Afterwards::default(),
             unproven: false,
             sync: true,
@@ -90,6 +93,8 @@ pub struct RestartSaid {
     pub hooks: Commands,
     /// When engine messages are shown.
     pub kmsg: Kmsg,
+    /// Restart a job with more rights than the owner of the context file has.
+    pub trust_file: bool,
     /// Compare everything before the job runs.
     pub verify: bool,
     /// Do not wait for the job.
@@ -113,6 +118,7 @@ impl Default for RestartSaid {
             omit: Omit::Maybe,
             hooks: Commands::default(),
             kmsg: Kmsg::default(),
+            trust_file: false,
             verify: false,
             detach: false,
             scripting: Scripting::default(),

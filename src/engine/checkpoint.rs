@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use super::afterwards::release;
+use super::confined::Account;
 use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
@@ -21,6 +22,7 @@ use crate::policy::verdict::Afterwards;
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::ProcDir;
 use crate::sys::interruption;
+use crate::sys::trust::maps_everybody;
 use crate::tracee::TraceeError;
 use crate::tracee::freeze::{Deadline, Frozen, freeze};
 
@@ -64,7 +66,8 @@ impl Flow<'_> {
         if self.is_skipped(members)? {
             return Ok(CheckpointReport { is_skipped: true, total_us: self.elapsed_us(), ..CheckpointReport::default() });
         }
-        let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request)?) };
+        let user = user_of(selection.ids());
+        let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request, user.as_ref())?) };
 
         observer.stage(Stage::Freeze);
         let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
@@ -84,6 +87,7 @@ impl Flow<'_> {
             return Ok(CheckpointReport { total_us: self.elapsed_us(), ..report });
         };
         observer.stage(Stage::Write);
+        output.give(self.request.owner, user.as_ref(), &draft.snapshot)?;
         let saved = output.write(&mut draft, deadline, observer)?;
         let snapshot = std::mem::take(&mut draft.snapshot);
         drop(draft);
@@ -217,6 +221,14 @@ impl Flow<'_> {
     fn elapsed_us(&self) -> u64 {
         microseconds(self.begun.elapsed())
     }
+}
+
+/// As root, the user of the job, whose the context file may become. Groups and sessions may have no process of their number.
+fn user_of(ids: &[i32]) -> Option<Account> {
+    let is_root = nix::unistd::geteuid().is_root() && maps_everybody();
+    let lead = ids.first().filter(|_| is_root)?;
+    let status = ProcDir::open(*lead).and_then(|dir| dir.status()).ok()?;
+    Some(status.uids.real).filter(|uid| *uid != 0).map(Account::of)
 }
 
 impl CheckpointReport {

@@ -89,6 +89,7 @@ mod test {
             creation: Creation::Atomic,
             sync: false,
             mode: 0o400,
+            owner: None,
             signal: None,
             unproven: false,
             ptraced: TraceRule::Error,

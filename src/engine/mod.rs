@@ -8,6 +8,7 @@ pub mod saved;
 
 mod afterwards;
 mod checkpoint;
+mod confined;
 mod holder;
 mod note;
 mod origin;

@@ -4,14 +4,20 @@
 //! what it made.
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::geteuid;
+
+use super::confined::Account;
 use super::observe::Observer;
 use super::request::{CheckpointRequest, Creation, Destination};
 use super::survey::{Contents, Draft};
 use super::write::write;
 use crate::error::{At, Class, Failure, Stage, Subject};
-use crate::image::{Memory, Part, Process, Saved, Snapshot, Space, Table, Target, Writer};
+use crate::image::file::{give, is_kept};
+use crate::image::{Memory, Owner, Part, Process, Saved, Snapshot, Space, Table, Target, TargetError, Writer, random};
 use crate::resource::KindError;
 use crate::sys::{Errno, descriptor};
 use crate::tracee::freeze::Deadline;
@@ -32,6 +38,11 @@ pub struct Directory {
     path: PathBuf,
     /// Where it is until then, beside the final name.
     temporary: PathBuf,
+    /// The directory itself, whatever happens to its name.
+    handle: File,
+    owner: Option<Owner>,
+    /// As for a [`Target`].
+    may_keep: bool,
     creation: Creation,
     mode: u32,
     targets: Vec<Target>,
@@ -40,9 +51,14 @@ pub struct Directory {
 
 impl Output {
     /// Prepares the destination of a request. Nothing that is there already is touched yet.
-    pub fn open(request: &CheckpointRequest) -> Result<Output, Failure> {
+    ///
+    /// `user` is the user of the job, if its files may become his.
+    pub fn open(request: &CheckpointRequest, user: Option<&Account>) -> Result<Output, Failure> {
         match &request.destination {
-            Destination::File(path) => Target::open(path, &request.creation, request.mode).at(Stage::Request).map(Output::Target),
+            Destination::File(path) => {
+                let another = user.map(|user| user.uid);
+                Target::open_as(path, &request.creation, request.mode, another).at(Stage::Request).map(Output::Target)
+            }
             Destination::Fd(fd) => {
                 let file = descriptor::duplicate_inherited(*fd).map(File::from);
                 let file = file.map_err(|errno| KindError::host(format!("use descriptor {fd}"), errno)).at(Stage::Request);
@@ -52,6 +68,27 @@ impl Output {
             }
             Destination::Dir(path) => Directory::open(path, &request.creation, request.mode).at(Stage::Request).map(Output::Directory),
         }
+    }
+
+    /// Settles to whom it will belong: to whom the request says, else to the user of the job if that is all it is. Nothing has been written yet.
+    pub fn give(&mut self, owner: Option<Owner>, user: Option<&Account>, snapshot: &Snapshot) -> Result<(), Failure> {
+        let exceeded = user.and_then(|user| user.exceeded_by(snapshot));
+        let of_the_job = user.filter(|_| exceeded.is_none()).map(|user| Owner { uid: user.uid, gid: user.gid });
+        let may_keep = owner.is_none();
+        let owner = owner.or(of_the_job);
+        match self {
+            Output::Target(target) => {
+                let found = target.belongs_to().map_err(|error| host("look at the context file", &error)).at(Stage::Write)?;
+                let readers = [geteuid().as_raw()].into_iter().chain(owner.map(|owner| owner.uid));
+                if readers.clone().all(|reader| reader != found) && user.is_some_and(|user| user.uid == found) {
+                    return Err(TargetError::Foreign { path: target.path().to_owned(), owner: found }).at(Stage::Write);
+                }
+                owner.into_iter().for_each(|owner| target.give_to(owner, may_keep));
+            }
+            Output::Directory(directory) => (directory.owner, directory.may_keep) = (owner, may_keep),
+            Output::Descriptor(_) => {}
+        }
+        Ok(())
     }
 
     /// Writes the whole job. Returns the sizes of all files together.
@@ -107,9 +144,23 @@ impl Directory {
             return Err(KindError::path("replace the directory, which holds other things,", path, Errno::ENOTEMPTY));
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-        std::fs::create_dir(&temporary).map_err(|error| KindError::path("make the directory", &temporary, errno(&error)))?;
-        Ok(Directory { path, temporary, creation: creation.clone(), mode, targets: Vec::new(), is_finished: false })
+        let temporary = path.with_file_name(format!(".{name}.{:016x}.tmp", random()));
+        let failed = |error: std::io::Error| KindError::path("make the directory", &temporary, errno(&error));
+        std::fs::DirBuilder::new().mode(0o700).create(&temporary).map_err(failed)?;
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let handle = File::options().read(true).custom_flags(flags).open(&temporary).map_err(failed)?;
+        let (owner, may_keep) = (None, false);
+        Ok(Directory {
+            path,
+            temporary,
+            handle,
+            owner,
+            may_keep,
+            creation: creation.clone(),
+            mode,
+            targets: Vec::new(),
+            is_finished: false,
+        })
     }
 
     fn write(&mut self, draft: &mut Draft, deadline: Deadline, observer: &mut dyn Observer) -> Result<Saved, Failure> {
@@ -131,8 +182,10 @@ impl Directory {
             if index > 0 {
                 mine.iter_mut().for_each(|content| content.space = Space::Memory(PART_MEMORY));
             }
-            let path = self.temporary.join(format!("context.{}", process.pid));
-            let target = Target::open(&path, &Creation::NoClobber, self.mode).at(Stage::Write)?;
+            // By the directory itself: its name may lead elsewhere by now.
+            let path = PathBuf::from(format!("/proc/self/fd/{}/context.{}", self.handle.as_raw_fd(), process.pid));
+            let mut target = Target::open(&path, &Creation::NoClobber, self.mode).at(Stage::Write)?;
+            self.owner.into_iter().for_each(|owner| target.give_to(owner, self.may_keep));
             let file = target.file().map_err(|error| host("duplicate the context file's descriptor", &error)).at(Stage::Write)?;
             let saved = write_file(file, part.as_ref().unwrap_or(&draft.snapshot), &mine, deadline, observer);
             let saved = saved.map_err(|failure| failure.about(Subject::path(&self.path)))?;
@@ -148,6 +201,7 @@ impl Directory {
         for target in std::mem::take(&mut self.targets) {
             target.finish(sync).at(Stage::Write)?;
         }
+        self.open_up().at(Stage::Write)?;
         self.appear().at(Stage::Write)?;
         self.is_finished = true;
         if sync && let Some(parent) = self.path.parent() {
@@ -155,6 +209,18 @@ impl Directory {
             let _unsupported = File::open(parent).and_then(|directory| directory.sync_all());
         }
         Ok(self.path.clone())
+    }
+
+    /// Lets those search the directory who may read its files.
+    fn open_up(&self) -> Result<(), KindError> {
+        let failed = |attempt: &str, error: std::io::Error| KindError::path(attempt, &self.path, errno(&error));
+        match self.owner.map_or(Ok(()), |owner| give(&self.handle, owner)) {
+            Err(error) if !(self.may_keep && is_kept(&error)) => return Err(failed("give away the directory", error)),
+            _ => {}
+        }
+        let readers = self.mode & 0o444;
+        let mode = std::fs::Permissions::from_mode(0o700 | readers | readers >> 2);
+        self.handle.set_permissions(mode).map_err(|error| failed("set the mode of the directory", error))
     }
 
     /// Puts the directory at its place; what was there is kept as a backup or removed.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::image::Scope;
 
-pub use crate::image::file::Creation;
+pub use crate::image::file::{Creation, Owner};
 
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct CheckpointRequest {
     pub sync: bool,
     /// Permission bits of the context file.
     pub mode: u32,
+    /// Whom the context file is given to; `None`: the user of the job, if it has no rights beyond his, else nobody. For anybody but root: nobody.
+    pub owner: Option<Owner>,
     /// Signal for every process afterwards.
     pub signal: Option<i32>,
     /// Send the signal even if the job could not be restarted here.
@@ -74,6 +76,8 @@ pub struct RestartRequest {
     pub restore_sid: bool,
     /// Whether a later checkpoint leaves cr_restart out.
     pub omit: Omit,
+    /// Restart a job with rights that the owner of its context file does not have; asked for by root only.
+    pub trust_file: bool,
     /// Check every byte of the context file before anything is made.
     pub verify: bool,
     /// Leave when the job runs instead of waiting for it.

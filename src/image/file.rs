@@ -38,7 +38,20 @@ pub struct Target {
     path: PathBuf,
     /// Permission bits it will have.
     mode: u32,
+    /// User and group it will belong to, if they are to be set.
+    owner: Option<Owner>,
+    /// Whether it may stay where it is when it cannot be given away: on file systems without owners.
+    may_keep: bool,
     place: Place,
+}
+
+/// To whom a context file is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
 }
 
 /// Where the bytes are until the target is finished.
@@ -54,8 +67,13 @@ enum Place {
 }
 
 impl Target {
-    /// Prepares `path` for a context file that will have the permission bits `mode`.
+    /// Prepares `path` for a context file that will have the permission bits `mode`. [`Creation::Clobber`] writes into a file of this user only.
     pub fn open(path: &Path, creation: &Creation, mode: u32) -> Result<Target, TargetError> {
+        Target::open_as(path, creation, mode, None)
+    }
+
+    /// As [`Target::open`]; [`Creation::Clobber`] may write into a file of the user `another`, too.
+    pub fn open_as(path: &Path, creation: &Creation, mode: u32, another: Option<u32>) -> Result<Target, TargetError> {
         let cannot_open = |reason| TargetError::Open { path: path.into(), reason };
         let found = match fs::metadata(path) {
             Ok(found) => Some(found),
@@ -71,17 +89,28 @@ impl Target {
             _ => match creation {
                 Creation::Atomic => open_beside(path, None)?,
                 Creation::Backup(name) => open_beside(path, Some(Backup::new(name.clone())))?,
-                Creation::Clobber => open_over(path)?,
+                Creation::Clobber => open_over(path, another)?,
                 Creation::NoClobber => open_new(path).map_err(cannot_open)?,
             },
         };
         let path = std::path::absolute(path).map_err(cannot_open)?;
-        Ok(Target { file, path, mode, place })
+        Ok(Target { file, path, mode, owner: None, may_keep: false, place })
     }
 
     /// The file to write to, at its beginning.
     pub fn file(&self) -> io::Result<File> {
         self.file.try_clone()
+    }
+
+    /// It will belong to this user and group once it is complete. The descriptor is given away, never a name, which others might have replaced.
+    /// With `may_keep` it is no failure that a file system knows no owners, or that the server takes root for nobody.
+    pub fn give_to(&mut self, owner: Owner, may_keep: bool) {
+        (self.owner, self.may_keep) = (Some(owner), may_keep);
+    }
+
+    /// To whom the file belongs now.
+    pub fn belongs_to(&self) -> io::Result<u32> {
+        Ok(self.file.metadata()?.uid())
     }
 
     /// Where the context file will stand.
@@ -93,6 +122,14 @@ impl Target {
     /// included. On failure the target is as it was before [`Target::open`] (but for `Clobber`, where it is gone).
     pub fn finish(mut self, sync: bool) -> Result<PathBuf, TargetError> {
         if !matches!(self.place, Place::Foreign) {
+            if let Some(owner) = self.owner {
+                match give(&self.file, owner) {
+                    Err(reason) if !(self.may_keep && is_kept(&reason)) => {
+                        return Err(TargetError::Owner { path: self.path.clone(), owner, reason });
+                    }
+                    _ => {}
+                }
+            }
             self.set_mode()?;
         }
         if sync {
@@ -204,19 +241,43 @@ fn open_new(path: &Path) -> io::Result<(File, Place)> {
     Ok((file, Place::Direct(real_name(path))))
 }
 
-/// Opens the target itself and empties it. One that cannot be written to, or not be made private, is replaced by a new file.
-fn open_over(path: &Path) -> Result<(File, Place), TargetError> {
+/// Whether a file cannot be given away where it is.
+pub fn is_kept(reason: &io::Error) -> bool {
+    matches!(reason.raw_os_error(), Some(libc::EPERM | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS))
+}
+
+/// Gives an open file to a user. One that is his already may stay so without the right to give.
+pub fn give(file: &File, owner: Owner) -> io::Result<()> {
+    let found = file.metadata()?;
+    if (found.uid(), found.gid()) == (owner.uid, owner.gid) {
+        return Ok(());
+    }
+    Ok(nix::unistd::fchown(file, Some(owner.uid.into()), Some(owner.gid.into()))?)
+}
+
+/// Opens the target itself and empties it: a regular file of this user, or of `another`, and no link that leads to one. One that cannot be written to, or
+/// not be made private, is replaced by a new file.
+fn open_over(path: &Path, another: Option<u32>) -> Result<(File, Place), TargetError> {
     let cannot_open = |reason| TargetError::Open { path: path.into(), reason };
-    let options = OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK).to_owned();
+    let options = OpenOptions::new().write(true).custom_flags(libc::O_NOCTTY | libc::O_NONBLOCK | libc::O_NOFOLLOW).to_owned();
     let file = match options.open(path) {
         Ok(file) => file,
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => return Err(TargetError::Link { path: path.into() }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return open_new(path).map_err(cannot_open),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return replace(path).map_err(cannot_open),
         Err(error) => return Err(cannot_open(error)),
     };
     let found = file.metadata().map_err(cannot_open)?;
+    if !found.is_file() {
+        // It took the place of the file that was there a moment ago.
+        return Err(cannot_open(io::Error::from_raw_os_error(libc::ESTALE)));
+    }
     if found.nlink() > 1 {
         return Err(TargetError::HardLinked { path: path.into(), links: found.nlink() });
+    }
+    let owner = found.uid();
+    if owner != nix::unistd::geteuid().as_raw() && Some(owner) != another {
+        return Err(TargetError::Foreign { path: path.into(), owner });
     }
     if file.set_permissions(fs::Permissions::from_mode(PRIVATE_MODE)).is_err() {
         return replace(path).map_err(cannot_open);

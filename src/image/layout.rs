@@ -189,7 +189,7 @@ impl Header {
 }
 
 /// 64 bits nobody can predict: std seeds a `RandomState` from the kernel.
-pub(super) fn random() -> u64 {
+pub fn random() -> u64 {
     RandomState::new().hash_one((std::process::id(), SystemTime::now()))
 }
 

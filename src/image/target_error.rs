@@ -5,6 +5,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::file::Owner;
 use crate::error::{Class, Classified, Subject};
 
 /// Why a context file could not come into being at its place.
@@ -41,6 +42,30 @@ pub enum TargetError {
     /// The descriptor given cannot be written to.
     #[error("Unable to write to the given descriptor: it is not open for writing")]
     NotWritable,
+    /// A link that leads elsewhere.
+    #[error("Unable to open file '{}': it is a symbolic link, and --clobber writes into the file itself", path.display())]
+    Link {
+        /// Where.
+        path: PathBuf,
+    },
+    /// A file of somebody else, who would get to read the job's memory.
+    #[error("Unable to open file '{}': it belongs to user {owner}, and --clobber writes only into files of its own", path.display())]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+    },
+    /// It cannot be given away.
+    #[error("Unable to give '{}' to user {} and group {}: {}", path.display(), owner.uid, owner.gid, plain(reason))]
+    Owner {
+        /// Which file.
+        path: PathBuf,
+        /// To whom.
+        owner: Owner,
+        /// Why not.
+        reason: io::Error,
+    },
     /// The permission bits cannot be set.
     #[error("Unable to set the mode of '{}': {}", path.display(), plain(reason))]
     Mode {
@@ -88,6 +113,7 @@ impl Classified for TargetError {
     fn class(&self) -> Class {
         match self {
             TargetError::Directory { .. } | TargetError::NotWritable => Class::Args,
+            TargetError::Link { .. } | TargetError::Foreign { .. } | TargetError::Owner { .. } => Class::Env,
             TargetError::BlockDevice { .. } | TargetError::HardLinked { .. } | TargetError::NoBackupName { .. } => Class::Perm,
             TargetError::Open { reason, .. }
             | TargetError::Mode { reason, .. }
@@ -102,10 +128,13 @@ impl Classified for TargetError {
             TargetError::BlockDevice { .. } => libc::EINVAL,
             TargetError::HardLinked { .. } => libc::EMLINK,
             TargetError::NotWritable => libc::EBADF,
+            TargetError::Link { .. } => libc::ELOOP,
+            TargetError::Foreign { .. } => libc::EPERM,
             // Not an errno: the exit status BLCR has for it.
             TargetError::NoBackupName { .. } => 255,
             TargetError::Open { reason, .. }
             | TargetError::Mode { reason, .. }
+            | TargetError::Owner { reason, .. }
             | TargetError::Rename { reason, .. }
             | TargetError::Sync { reason } => reason.raw_os_error().unwrap_or(libc::EIO),
         })
@@ -118,6 +147,9 @@ impl Classified for TargetError {
             | TargetError::BlockDevice { path }
             | TargetError::HardLinked { path, .. }
             | TargetError::Mode { path, .. }
+            | TargetError::Link { path }
+            | TargetError::Foreign { path, .. }
+            | TargetError::Owner { path, .. }
             | TargetError::NoBackupName { path, .. } => Subject::path(path),
             TargetError::Rename { to, .. } => Subject::path(to),
             TargetError::NotWritable | TargetError::Sync { .. } => Subject::default(),
@@ -133,6 +165,9 @@ impl Classified for TargetError {
                 _ => return None,
             },
             TargetError::HardLinked { .. } => "choose another name, or leave out --clobber",
+            TargetError::Link { .. } => "name the file itself, or leave out --clobber, which puts a new file in the place of the link",
+            TargetError::Foreign { .. } => "choose another name, or leave out --clobber, which puts a new file in its place",
+            TargetError::Owner { .. } => "only root may give files away: leave out --owner",
             TargetError::NoBackupName { .. } => "remove old backups",
             TargetError::Directory { .. }
             | TargetError::BlockDevice { .. }

@@ -9,6 +9,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::text::printable;
+use crate::sys::trust::{self, Distrust};
 
 /// The longest script, bytes.
 pub const LONGEST_SCRIPT: u64 = 1 << 20;
@@ -86,7 +87,7 @@ fn read_text(path: &Path) -> Result<Vec<u8>, String> {
         return Err("it is not a regular file".into());
     }
     if nix::unistd::geteuid().is_root() {
-        judge(path, &metadata, maps_everybody())?;
+        judge(path, &metadata, trust::maps_everybody())?;
     }
     let mut text = Vec::new();
     Read::by_ref(&mut file).take(LONGEST_SCRIPT + 1).read_to_end(&mut text).map_err(said)?;
@@ -99,31 +100,19 @@ fn read_text(path: &Path) -> Result<Vec<u8>, String> {
     }
 }
 
-/// Whether user ids mean what they say: in a user namespace that does not map everybody, the owners of many files are unknown.
-fn maps_everybody() -> bool {
-    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    map.split_whitespace().eq(["0", "0", "4294967295"])
-}
-
-/// The owner shown for users that the namespace does not map.
-const UNMAPPED: u32 = 65534;
-
 /// What root asks of a script: nobody else can change it, or put another in its place.
 fn judge(path: &Path, file: &Metadata, maps_everybody: bool) -> Result<(), String> {
-    let is_foreign = |owner: u32| owner != 0 && (maps_everybody || owner != UNMAPPED);
     let remedy = "as root, only scripts that nobody else can change are used";
-    if is_foreign(file.uid()) {
-        return Err(format!("it belongs to user {}; {remedy}: chown root", file.uid()));
-    }
-    if file.mode() & 0o022 != 0 {
-        return Err(format!("others can write to it (mode {:o}); {remedy}: chmod go-w", file.mode() & 0o7777));
-    }
+    trust::judge(file, maps_everybody).map_err(|why| match why {
+        Distrust::Owner { .. } => format!("{why}; {remedy}: chown root"),
+        Distrust::Writable { .. } => format!("{why}; {remedy}: chmod go-w"),
+    })?;
     let given = std::path::absolute(path).map_err(|error| error.to_string())?;
     let resolved = path.canonicalize().map_err(|error| error.to_string())?;
     for directory in [given.as_path(), resolved.as_path()].into_iter().flat_map(|path| path.ancestors().skip(1)) {
         let shown = printable(directory.as_os_str().as_encoded_bytes());
         let metadata = fs::metadata(directory).map_err(|error| format!("{shown}: {error}"))?;
-        if is_foreign(metadata.uid()) {
+        if trust::is_foreign(metadata.uid(), maps_everybody) {
             return Err(format!("its directory {shown} belongs to user {}, who could replace it; {remedy}", metadata.uid()));
         }
         // A sticky directory lets nobody rename what belongs to others.
@@ -199,7 +188,7 @@ mod test {
         mode(&script, 0o644);
         std::os::unix::fs::chown(&shared, Some(12345), None).unwrap();
         assert!(judged(&link).unwrap_err().ends_with("belongs to user 12345, who could replace it"));
-        std::os::unix::fs::chown(&script, Some(UNMAPPED), None).unwrap();
+        std::os::unix::fs::chown(&script, Some(trust::UNMAPPED), None).unwrap();
         let metadata = fs::metadata(&script).unwrap();
         assert_eq!(judge(&script, &metadata, false), Ok(()), "an owner without a name in this user namespace");
         assert!(judge(&script, &metadata, true).is_err());

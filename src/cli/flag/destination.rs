@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 
+use nix::unistd::{Group, User};
+
 use super::{Flag, Outcome, integer, script, under};
 use crate::cli::exit::Refusal;
 use crate::cli::low::CheckpointSaid;
-use crate::engine::request::Destination;
+use crate::engine::request::{Destination, Owner};
 
 /// What was said about the destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +44,11 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
             Ok(())
         })
         .help("Permission bits of what is written, whatever the umask (default 0400)"),
+        Flag::value("owner", "WHO", |said: &mut CheckpointSaid, value| {
+            said.owner = Some(owner(value)?);
+            Ok(())
+        })
+        .help("As root, give it to USER or USER:GROUP (default: the user of the job, or root)"),
     ];
     under("Where the checkpoint goes (one at most)", flags)
 }
@@ -59,6 +66,28 @@ pub fn descriptor(value: &OsStr) -> Result<i32, crate::cli::exit::Stop> {
         fd if fd < 0 => Err(Refusal::value(format!("{fd} is not a descriptor: the lowest one is 0")).into()),
         fd => Ok(fd),
     }
+}
+
+/// A user and a group by name or number; the group is the user's own unless it is said.
+fn owner(value: &OsStr) -> Result<Owner, crate::cli::exit::Stop> {
+    let unknown = |what: &str| Refusal::value(format!("--owner: there is no {what} in '{}'", value.display()));
+    let text = value.to_str().ok_or_else(|| unknown("user"))?;
+    let (user, group) = text.split_once(':').map_or((text, None), |(user, group)| (user, Some(group)));
+    let known = |found: nix::Result<Option<User>>| found.ok().flatten();
+    let (uid, own_group) = match (known(User::from_name(user)), user.parse::<u32>()) {
+        (Some(user), _) => (user.uid.as_raw(), user.gid.as_raw()),
+        (None, Ok(uid)) => (uid, known(User::from_uid(uid.into())).map_or(uid, |user| user.gid.as_raw())),
+        (None, Err(_)) => return Err(unknown("such user").into()),
+    };
+    let gid = match group {
+        None => own_group,
+        Some(group) => match (Group::from_name(group), group.parse::<u32>()) {
+            (Ok(Some(group)), _) => group.gid.as_raw(),
+            (_, Ok(gid)) => gid,
+            (_, Err(_)) => return Err(unknown("such group").into()),
+        },
+    };
+    Ok(Owner { uid, gid })
 }
 
 fn mode(value: &OsStr) -> Result<u32, crate::cli::exit::Stop> {
@@ -100,6 +129,16 @@ mod test {
             let (status, text) = checkpoint_refusal(line);
             assert_eq!(status, 22, "{line}");
             assert!(text.starts_with("conflicting destinations"), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn owners_are_names_or_numbers() {
+        for (line, uid, gid) in [("root", 0, 0), ("root:7", 0, 7), ("4000000711", 4_000_000_711, 4_000_000_711), ("12:root", 12, 0)] {
+            assert_eq!(checkpoint(&format!("--owner {line} 1")).owner, Some(Owner { uid, gid }), "{line}");
+        }
+        for line in ["--owner no-such-user 1", "--owner root:no-such-group 1", "--owner= 1", "--owner -5 1"] {
+            assert_eq!(checkpoint_refusal(line).0, 22, "{line}");
         }
     }
 

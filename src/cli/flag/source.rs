@@ -23,6 +23,11 @@ pub fn flags() -> Vec<Flag<RestartSaid>> {
         Flag::value("fd", "FD", |said: &mut RestartSaid, value| choose(said, Source::Fd(destination::descriptor(value)?)))
             .short('F')
             .help("Read the open descriptor FD: a file, a pipe or a socket"),
+        Flag::switch("trust-file", |said: &mut RestartSaid| {
+            said.trust_file = true;
+            Ok(())
+        })
+        .help("As root, restart a file of another user whatever rights it asks for"),
     ];
     under("Where the checkpoint comes from (one at most)", flags)
 }

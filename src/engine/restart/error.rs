@@ -41,6 +41,9 @@ pub enum PlanError {
     /// The context file cannot be opened.
     #[error("cannot open {}", path.display())]
     Open { path: PathBuf, source: Errno },
+    /// As root: the context file is somebody else's, or others may write to it.
+    #[error("the context file {} is not to be trusted: {why}", path.display())]
+    Untrusted { path: PathBuf, why: String },
     /// The descriptor with the context file cannot be used.
     #[error("cannot use descriptor {fd}")]
     Descriptor { fd: i32, source: Errno },
@@ -75,7 +78,9 @@ impl Classified for PlanError {
     fn class(&self) -> Class {
         match self {
             PlanError::IdTaken { .. } => Class::Temp,
-            PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => Class::Env,
+            PlanError::Untrusted { .. } | PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => {
+                Class::Env
+            }
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
             PlanError::Machine { .. } | PlanError::Own { .. } => Class::Env,
             PlanError::Open { .. }
@@ -90,7 +95,7 @@ impl Classified for PlanError {
     fn errno(&self) -> Option<i32> {
         Some(match self {
             PlanError::IdTaken { .. } => libc::EBUSY,
-            PlanError::IdForbidden => libc::EPERM,
+            PlanError::IdForbidden | PlanError::Untrusted { .. } => libc::EPERM,
             PlanError::Lineage { .. }
             | PlanError::Inconsistent { .. }
             | PlanError::OnePart { .. }
@@ -109,7 +114,10 @@ impl Classified for PlanError {
         match self {
             PlanError::IdTaken { id, .. } => Subject::pid(*id),
             PlanError::Lineage { pid } => Subject::pid(*pid),
-            PlanError::Open { path, .. } | PlanError::Parts { path, .. } | PlanError::NoPart { path } => Subject::path(path),
+            PlanError::Open { path, .. }
+            | PlanError::Untrusted { path, .. }
+            | PlanError::Parts { path, .. }
+            | PlanError::NoPart { path } => Subject::path(path),
             PlanError::NoStandard { fd, .. } | PlanError::Descriptor { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
             | PlanError::OnePart { .. }
@@ -143,6 +151,10 @@ impl Classified for PlanError {
             PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),
             PlanError::Open { .. } => Some("check the name of the context file".into()),
+            PlanError::Untrusted { .. } => Some(
+                "look at it with cr_info; if it can be trusted, say so with --trust-file, or make it root's own: chown root, chmod go-w"
+                    .into(),
+            ),
             PlanError::Descriptor { .. } => Some("give the number of a descriptor that is open for reading".into()),
             PlanError::OnePart { .. } => Some("restart the whole job: cr_restart --dir DIR".into()),
             PlanError::Parts { .. } | PlanError::NoPart { .. } => {

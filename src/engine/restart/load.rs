@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::PlanError;
 use super::spool::Spool;
+use super::trust::Origin;
 use crate::engine::observe::Observer;
 use crate::engine::output::PART_MEMORY;
 use crate::engine::request::Source;
@@ -24,6 +25,8 @@ pub struct Pages {
     parts: Vec<Reader>,
     /// The blocks of a stream that has been read to its end.
     spool: Option<Spool>,
+    /// Where all of it comes from.
+    origins: Vec<Origin>,
 }
 
 impl Pages {
@@ -68,6 +71,11 @@ impl Pages {
         Ok(())
     }
 
+    /// As root: refuses files that could give somebody more rights than he has.
+    pub fn check_trust(&self) -> Result<(), PlanError> {
+        self.origins.iter().try_for_each(|origin| origin.check(self.snapshot()))
+    }
+
     /// Reads a stream to its end and keeps it, so that its writer can end.
     pub fn spool(&mut self) -> Result<(), Failure> {
         self.spool = Some(Spool::fill(&mut self.main)?);
@@ -80,7 +88,14 @@ impl Pages {
             spool.rewind();
             return Some(Ok(self));
         }
-        matches!(source, Source::File(_)).then(|| open(source))
+        let again = || {
+            let pages = open(source)?;
+            // What was decided about the first must hold for what is read now.
+            let is_same =
+                self.origins.len() == pages.origins.len() && self.origins.iter().zip(&pages.origins).all(|(one, other)| one.is(other));
+            if is_same { Ok(pages) } else { Err(PlanError::Inconsistent { what: "another file has its name now".into() }).at(Stage::Load) }
+        };
+        matches!(source, Source::File(_)).then(again)
     }
 
     /// The next block of a stream and its contents.
@@ -94,24 +109,30 @@ impl Pages {
 
 /// Opens and verifies what a request names.
 pub fn open(source: &Source) -> Result<Pages, Failure> {
-    let main = match source {
+    let (origin, main) = match source {
         Source::File(path) => open_file(path)?,
         Source::Fd(fd) => {
             let file = descriptor::duplicate_inherited(*fd).map(File::from);
             let file = file.map_err(|source| PlanError::Descriptor { fd: *fd, source });
-            Reader::open(file.at(Stage::Load)?).at(Stage::Load)?
+            read(file.at(Stage::Load)?, Path::new(&format!("of descriptor {fd}")))?
         }
         Source::Dir(path) => return open_directory(path),
     };
     match &main.snapshot().part {
-        None | Some(Part { count: 1, .. }) => Ok(Pages { main, parts: Vec::new(), spool: None }),
+        None | Some(Part { count: 1, .. }) => Ok(Pages { main, parts: Vec::new(), spool: None, origins: vec![origin] }),
         Some(Part { index, count, .. }) => Err(PlanError::OnePart { index: index + 1, count: *count }).at(Stage::Load),
     }
 }
 
-fn open_file(path: &Path) -> Result<Reader, Failure> {
+fn open_file(path: &Path) -> Result<(Origin, Reader), Failure> {
     let file = File::open(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) });
-    Reader::open(file.at(Stage::Load)?).at(Stage::Load).map_err(|failure| failure.about(Subject::path(path)))
+    read(file.at(Stage::Load)?, path).map_err(|failure| failure.about(Subject::path(path)))
+}
+
+/// Looks at an open file and reads its description.
+fn read(file: File, path: &Path) -> Result<(Origin, Reader), Failure> {
+    let origin = Origin::of(&file, path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) });
+    Ok((origin.at(Stage::Load)?, Reader::open(file).at(Stage::Load)?))
 }
 
 /// Opens all parts in a directory; they must be of one job, and complete.
@@ -119,8 +140,10 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
     let entries =
         std::fs::read_dir(path).map_err(|error| PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load)?;
     let mut found: Vec<(Part, Reader)> = Vec::new();
+    let mut origins = Vec::new();
     for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name().to_string_lossy().starts_with("context.")) {
-        let reader = open_part(&entry.path())?;
+        let (origin, reader) = open_part(&entry.path())?;
+        origins.push(origin);
         let Some(part) = reader.snapshot().part.clone() else {
             let what = format!("{} is not a part of a job in a directory", entry.path().display());
             return Err(PlanError::Inconsistent { what }).at(Stage::Load);
@@ -141,15 +164,15 @@ fn open_directory(path: &Path) -> Result<Pages, Failure> {
     let main = readers.next().expect("a whole job has a first part");
     let mut parts: Vec<Reader> = readers.collect();
     confine(&main, &mut parts).at(Stage::Load)?;
-    Ok(Pages { main, parts, spool: None })
+    Ok(Pages { main, parts, spool: None, origins })
 }
 
 /// Opens one of the files in a directory: what is not a regular file is none, and nobody waits for it.
-fn open_part(path: &Path) -> Result<Reader, Failure> {
+fn open_part(path: &Path) -> Result<(Origin, Reader), Failure> {
     let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW | libc::O_NOCTTY;
     let opened = File::options().read(true).custom_flags(flags).open(path).and_then(|file| Ok((file.metadata()?.is_file(), file)));
     let read = match opened {
-        Ok((true, file)) => Reader::open(file).at(Stage::Load),
+        Ok((true, file)) => read(file, path),
         Ok((false, _)) => Err(PlanError::NoPart { path: path.to_owned() }).at(Stage::Load),
         Err(error) if error.raw_os_error() == Some(libc::ELOOP) => Err(PlanError::NoPart { path: path.to_owned() }).at(Stage::Load),
         Err(error) => Err(PlanError::Open { path: path.to_owned(), source: errno(&error) }).at(Stage::Load),

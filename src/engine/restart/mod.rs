@@ -18,6 +18,7 @@ mod raise;
 mod space;
 mod spool;
 mod table;
+mod trust;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,6 +60,9 @@ pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn O
         pages.verify(observer)?;
     }
     let snapshot = pages.snapshot().clone();
+    if !request.trust_file && nix::unistd::geteuid().is_root() {
+        pages.check_trust().at(Stage::Load)?;
+    }
     if !snapshot.kept.is_empty() {
         policies.recall(&snapshot.kept).at(Stage::Review)?;
     }

@@ -11,7 +11,7 @@ use nix::unistd::{Gid, Uid, getgroups, getresgid, getresuid, setfsgid, setfsuid}
 use serde::{Deserialize, Serialize};
 
 use super::warn;
-use crate::image::Tag;
+use crate::image::{Record, RecordError, Tag};
 use crate::proc::status::Ids;
 use crate::proc::{IdMap, Status};
 use crate::resource::{Bind, KindError, Later, Plan, Step, TaskKind, TaskProbe};
@@ -138,6 +138,11 @@ fn refuse_rights_elsewhere(probe: &TaskProbe<'_>, shown: &CredentialV1) -> Resul
 impl CredentialV1 {
     /// Tag of its records.
     pub const TAG: Tag = Tag::new("credential", 1);
+
+    /// The state in a record, if that is one of this kind.
+    pub fn of(record: &Record) -> Option<Result<CredentialV1, RecordError>> {
+        (record.kind == Credential::TAG.kind).then(|| record.decode(Credential::TAG))
+    }
 
     fn from_status(status: &Status) -> CredentialV1 {
         let ids = |ids: Ids| [ids.real, ids.effective, ids.saved, ids.fs];
