@@ -210,13 +210,14 @@ fn tests_pass_and_fail_with_file_and_line() {
 
 #[test]
 fn tests_that_never_end_are_ended_and_the_others_are_told_first() {
+    // A fast machine spends the budget of instructions first, a slow one that of time.
     let first = "local t = require 'cr.test' t.it('passes', function() end)\n";
     for (body, part) in [
-        ("t.it('loops', function() while true do end end)", "the budget of 200 ms for a test is spent"),
-        ("t.it('loops', function() while true do pcall(error) end end)", "the budget of 200 ms for a test is spent"),
+        ("t.it('loops', function() while true do end end)", "for a test is spent"),
+        ("t.it('loops', function() while true do pcall(error) end end)", "for a test is spent"),
         ("t.it('finds', function() string.find(('a'):rep(100000), ('.-'):rep(20) .. 'b') end)", "a call that never returns"),
         ("t.it('grows', function() local s = 'x' while true do s = s .. s end end)", "not enough memory"),
-        ("t.it('loads', function() t.load('loop.lua') end)", "the budget of 200 ms for loading"),
+        ("t.it('loads', function() t.load('loop.lua') end)", "for loading"),
     ] {
         let place = Place::with(&[("a_test.lua", &format!("{first}{body}")), ("loop.lua", "while true do end")]);
         let (status, out, _) = place.run(&["test", "--hook-timeout", "0.2", "--hook-memory", "8", "@/a_test.lua"]);
