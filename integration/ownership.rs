@@ -34,7 +34,12 @@ fn start(site: &Site, user: u32) -> Verdict<Job> {
     }
     let mut command = site.command(site.program("process"));
     if user != 0 {
-        chown(site.work(), Some(user), Some(user)).attempt("give the working directory away")?;
+        // The restarted job opens its output with its own rights.
+        let out = site.work().join("out");
+        fs::write(&out, "").attempt("make the file out")?;
+        for path in [site.work(), out] {
+            chown(&path, Some(user), Some(user)).attempt(format_args!("give {} away", path.display()))?;
+        }
         command.uid(user).gid(user);
     }
     let job = site.start(command)?;
