@@ -77,6 +77,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         omit: said.omit,
         trust_file: said.trust_file,
         verify: said.verify,
+        compare: said.compare,
         detach: said.detach,
         place: Home::Host,
     })
@@ -172,6 +173,7 @@ mod test {
             omit: Omit::Maybe,
             trust_file: false,
             verify: false,
+            compare: false,
             detach: false,
             place: Home::Host,
         };

@@ -97,6 +97,8 @@ pub struct RestartSaid {
     pub trust_file: bool,
     /// Compare everything before the job runs.
     pub verify: bool,
+    /// `--compare`
+    pub compare: bool,
     /// Do not wait for the job.
     pub detach: bool,
     /// Scripts and decisions.
@@ -120,6 +122,7 @@ impl Default for RestartSaid {
             kmsg: Kmsg::default(),
             trust_file: false,
             verify: false,
+            compare: false,
             detach: false,
             scripting: Scripting::default(),
             namespace: false,

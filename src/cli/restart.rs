@@ -76,14 +76,19 @@ EXIT STATUS
   255   the command line is wrong or the context file cannot be opened
   else  the error number (errno) of what failed, or what a --run-on-* command returned";
 
-/// `--verify` and `--detach`.
+/// `--verify`, `--compare` and `--detach`.
 fn waiting() -> Vec<Flag<RestartSaid>> {
     let flags = [
         Flag::switch("verify", |said: &mut RestartSaid| {
             said.verify = true;
             Ok(())
         })
-        .help("Compare everything with the context file before the job runs"),
+        .help("Check every byte of the context file before anything is made"),
+        Flag::switch("compare", |said: &mut RestartSaid| {
+            said.compare = true;
+            Ok(())
+        })
+        .help("Compare every restored process with what was saved, and run it only if nothing differs"),
         Flag::switch("detach", |said: &mut RestartSaid| {
             said.detach = true;
             Ok(())

@@ -80,6 +80,8 @@ pub struct RestartRequest {
     pub trust_file: bool,
     /// Check every byte of the context file before anything is made.
     pub verify: bool,
+    /// Compare the restored processes with what was saved before they run.
+    pub compare: bool,
     /// Leave when the job runs instead of waiting for it.
     pub detach: bool,
     /// Where ids come from.

@@ -32,26 +32,9 @@ impl Saved {
         self.pages.snapshot()
     }
 
-    /// Where the saved pages of a space stand.
+    /// The saved pages of a space.
     pub fn contents(&self, space: Space) -> Result<Contents<'_>, Failure> {
-        let (reader, name) = self.pages.reader_at(space);
-        let mut runs = Vec::new();
-        for entry in reader.blocks_of(name) {
-            let mut at = 0;
-            for run in reader.read_runs(entry).at(Stage::Load)?.runs {
-                let count = u64::from(run.count);
-                runs.push(Placed { page: run.page, count, kind: run.kind, entry: *entry, at });
-                at += if run.kind == RunKind::Data { count } else { 0 };
-            }
-        }
-        runs.sort_by_key(|run| run.page);
-        let parent = match space {
-            Space::Memory(id) => self.snapshot().memories[id as usize].parent,
-            Space::Object(_) => None,
-        };
-        let parent = parent.filter(|_| runs.iter().any(|run| run.kind == RunKind::Same));
-        let parent = parent.map(|id| self.contents(Space::Memory(id)).map(Box::new)).transpose()?;
-        Ok(Contents { saved: self, space, runs, parent, block: None })
+        Contents::of(&self.pages, space)
     }
 }
 
@@ -67,7 +50,7 @@ struct Placed {
 
 /// The saved pages of one space.
 pub struct Contents<'a> {
-    saved: &'a Saved,
+    pages: &'a Pages,
     space: Space,
     /// Ascending.
     runs: Vec<Placed>,
@@ -77,7 +60,29 @@ pub struct Contents<'a> {
     block: Option<(u64, Vec<u8>)>,
 }
 
-impl Contents<'_> {
+impl<'a> Contents<'a> {
+    /// Finds out where the saved pages of a space stand; the files must be readable anywhere.
+    pub(super) fn of(pages: &'a Pages, space: Space) -> Result<Contents<'a>, Failure> {
+        let (reader, name) = pages.reader_at(space);
+        let mut runs = Vec::new();
+        for entry in reader.blocks_of(name) {
+            let mut at = 0;
+            for run in reader.read_runs(entry).at(Stage::Load)?.runs {
+                let count = u64::from(run.count);
+                runs.push(Placed { page: run.page, count, kind: run.kind, entry: *entry, at });
+                at += if run.kind == RunKind::Data { count } else { 0 };
+            }
+        }
+        runs.sort_by_key(|run| run.page);
+        let parent = match space {
+            Space::Memory(id) => pages.snapshot().memories[id as usize].parent,
+            Space::Object(_) => None,
+        };
+        let parent = parent.filter(|_| runs.iter().any(|run| run.kind == RunKind::Same));
+        let parent = parent.map(|id| Contents::of(pages, Space::Memory(id)).map(Box::new)).transpose()?;
+        Ok(Contents { pages, space, runs, parent, block: None })
+    }
+
     /// The saved pages, ascending: first page and number of pages. Neighbours are joined.
     pub fn runs(&self) -> Vec<(u64, u64)> {
         let mut joined: Vec<(u64, u64)> = Vec::new();
@@ -118,7 +123,7 @@ impl Contents<'_> {
             return Ok(());
         }
         let mut data = self.block.take().map(|(_, data)| data).unwrap_or_default();
-        self.saved.pages.reader_at(self.space).0.read_block(entry, &mut data).at(Stage::Load)?;
+        self.pages.reader_at(self.space).0.read_block(entry, &mut data).at(Stage::Load)?;
         self.block = Some((entry.at, data));
         Ok(())
     }

@@ -6,10 +6,12 @@
 
 mod check;
 pub mod disposition;
+pub mod facts;
 pub mod file;
 pub mod path;
 pub mod record;
 pub mod snapshot;
+pub mod unpack;
 
 mod backup;
 mod block;

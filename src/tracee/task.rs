@@ -130,6 +130,11 @@ impl Stopped {
         self.settle()
     }
 
+    /// Takes notice of a syscall user dispatch that was set from outside since it stopped.
+    pub fn look_again(&mut self) {
+        self.dispatch = ptrace::syscall_user_dispatch(self.tid).ok().filter(|dispatch| dispatch.mode != 0);
+    }
+
     fn set_dispatch(&self, dispatch: &SyscallUserDispatch) -> Result<(), TraceeError> {
         let failed = |errno| TraceeError::request("set the syscall user dispatch", self.tid, errno);
         ptrace::set_syscall_user_dispatch(self.tid, dispatch).map_err(failed)

@@ -5,6 +5,7 @@
 
 mod bind;
 mod build;
+mod compare;
 mod deliver;
 mod error;
 mod fill;
@@ -168,6 +169,9 @@ fn run(
     };
     if policies.hears(Name::PreResume) {
         policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
+    }
+    if request.compare {
+        compare::compare(snapshot, &plan, pages, &mut job, notes)?;
     }
     let prepared = build::commit(snapshot, graph, &plan, &built, notes)?;
     send_signals(&job, &snapshot.processes, request.signal)?;

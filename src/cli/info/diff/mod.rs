@@ -1,9 +1,8 @@
 //! `cr_info --diff A B`: what is different between two context files.
 //!
-//! Relies on [`Saved`] for both. Processes are matched by their ids; everything that describes them is compared as named facts (`flat`), and the
+//! Relies on [`Saved`] for both. Processes are matched by their ids; everything that describes them is compared as named facts (`image::facts`), and the
 //! contents of their memory page by page (`page`).
 
-mod flat;
 mod page;
 
 use std::collections::BTreeSet;
@@ -15,23 +14,12 @@ use serde::Serialize;
 use super::tally::{ByKind, MemoryKind};
 use crate::engine::saved::Saved;
 use crate::error::Failure;
+use crate::image::facts::{self, Change, changes};
 use crate::image::{Process, Snapshot};
-use flat::Facts;
 use page::PageChange;
 
 /// As many changes of one process are listed before the rest is only counted, unless `-v` asks for all.
 const MOST_CHANGES: usize = 40;
-
-/// A fact that is not the same in both files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Change {
-    /// Its dotted name.
-    what: String,
-    /// In the first file; none if it is not there.
-    from: Option<String>,
-    /// In the second file; none if it is not there.
-    to: Option<String>,
-}
 
 /// What is different about a process that both files have.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -63,14 +51,14 @@ pub fn compare(first: &Path, second: &Path) -> Result<Difference, Failure> {
     let changed = in_a.intersection(&in_b).map(|pid| of_process(&a, &b, *pid)).collect::<Result<Vec<_>, _>>()?;
     let changed: Vec<ProcessChange> = changed.into_iter().flatten().collect();
     let (gone, new): (Vec<i32>, Vec<i32>) = (in_a.difference(&in_b).copied().collect(), in_b.difference(&in_a).copied().collect());
-    let job = changes(&flat::of_job(a.snapshot()), &flat::of_job(b.snapshot()));
+    let job = changes(&facts::of_job(a.snapshot()), &facts::of_job(b.snapshot()));
     let same = changed.is_empty() && gone.is_empty() && new.is_empty() && job.iter().all(|change| change.what.starts_with("origin."));
     Ok(Difference { same, job, gone, new, changed })
 }
 
 fn of_process(a: &Saved, b: &Saved, pid: i32) -> Result<Option<ProcessChange>, Failure> {
     let (one, other) = (process(a.snapshot(), pid), process(b.snapshot(), pid));
-    let changes = changes(&flat::of_process(a.snapshot(), one), &flat::of_process(b.snapshot(), other));
+    let changes = changes(&facts::of_process(a.snapshot(), one), &facts::of_process(b.snapshot(), other));
     let pages = one.memory.zip(other.memory).map(|(one, other)| page::compare((a, one), (b, other))).transpose()?;
     let pages = pages.filter(|pages| 0 < pages.total());
     Ok((pages.is_some() || !changes.is_empty()).then_some(ProcessChange { pid, changes, pages }))
@@ -78,12 +66,6 @@ fn of_process(a: &Saved, b: &Saved, pid: i32) -> Result<Option<ProcessChange>, F
 
 fn process(snapshot: &Snapshot, pid: i32) -> &Process {
     snapshot.processes.iter().find(|process| process.pid == pid).expect("both files have it")
-}
-
-fn changes(a: &Facts, b: &Facts) -> Vec<Change> {
-    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
-    let changed = names.into_iter().filter(|name| a.get(*name) != b.get(*name));
-    changed.map(|name| Change { what: name.clone(), from: a.get(name).cloned(), to: b.get(name).cloned() }).collect()
 }
 
 impl Difference {
@@ -111,23 +93,7 @@ impl Difference {
 }
 
 fn line(change: &Change) -> String {
-    let name = &change.what;
-    match (&change.from, &change.to) {
-        (Some(from), Some(to)) => format!("  {name}: {} → {}", short(from), short(to)),
-        (None, Some(to)) => format!("  {name}: new, {}", short(to)),
-        (Some(from), None) => format!("  {name}: gone, was {}", short(from)),
-        (None, None) => format!("  {name}"),
-    }
-}
-
-/// A value on one line.
-fn short(text: &str) -> String {
-    const MOST: usize = 60;
-    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    match clean.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &clean[..end]),
-        None => clean,
-    }
+    format!("  {change}")
 }
 
 fn pages(change: &PageChange) -> Vec<String> {
@@ -142,17 +108,6 @@ fn pages(change: &PageChange) -> Vec<String> {
 #[cfg(test)]
 mod test {
     use super::*;
-
-    fn facts(rows: &[(&str, &str)]) -> Facts {
-        rows.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn changes_are_what_is_not_in_both() {
-        let found = changes(&facts(&[("a", "1"), ("b", "2"), ("c", "3")]), &facts(&[("a", "1"), ("b", "4"), ("d", "5")]));
-        let lines: Vec<String> = found.iter().map(line).collect();
-        assert_eq!(lines, ["  b: 2 → 4", "  c: gone, was 3", "  d: new, 5"]);
-    }
 
     #[test]
     fn the_text_says_what_differs_and_how_much_more_there_is() {

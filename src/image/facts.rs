@@ -3,15 +3,57 @@
 //! Relies on the JSON form of the description, in which records of all kinds are decoded, known ones and others. Positions in the file are
 //! replaced by what stands there, so that two files of the same job say the same thing in the same words.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::cli::info::json::of_packed;
-use crate::image::{Area, Backing, Descriptor, PAGE_BYTES, Process, Snapshot, Thread, checksum};
+use super::unpack::of_packed;
+use super::{Area, Backing, Descriptor, PAGE_BYTES, Process, Snapshot, Thread, checksum};
 
 /// Facts by their dotted names.
 pub type Facts = BTreeMap<String, String>;
+
+/// A fact that is not the same in two descriptions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Its dotted name.
+    pub what: String,
+    /// In the first; none if it is not there.
+    pub from: Option<String>,
+    /// In the second; none if it is not there.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = &self.what;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, "{name}: {} → {}", short(from), short(to)),
+            (None, Some(to)) => write!(f, "{name}: new, {}", short(to)),
+            (Some(from), None) => write!(f, "{name}: gone, was {}", short(from)),
+            (None, None) => f.write_str(name),
+        }
+    }
+}
+
+/// A value on one line.
+fn short(text: &str) -> String {
+    const MOST: usize = 60;
+    let clean: String = text.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    match clean.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &clean[..end]),
+        None => clean,
+    }
+}
+
+/// The facts that differ, by name.
+pub fn changes(a: &Facts, b: &Facts) -> Vec<Change> {
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let changed = names.into_iter().filter(|name| a.get(*name) != b.get(*name));
+    changed.map(|name| Change { what: name.clone(), from: a.get(name).cloned(), to: b.get(name).cloned() }).collect()
+}
 
 /// The general registers in the order of `struct user_regs_struct` (sys/user.h).
 const REGISTERS: [&str; 27] = [
@@ -37,7 +79,8 @@ pub fn of_process(snapshot: &Snapshot, process: &Process) -> Facts {
     let threads: Map<String, Value> = process.threads.iter().map(|thread| (thread.tid.to_string(), of_thread(thread))).collect();
     fields.insert("threads".into(), threads.into());
     if let Some(memory) = process.memory.map(|id| &snapshot.memories[id as usize]) {
-        let areas = memory.areas.iter().map(|area| (format!("{:x}-{:x}", area.start, area.end), of_area(snapshot, area)));
+        let areas = merged(&memory.areas).into_iter();
+        let areas = areas.map(|area| (format!("{:x}-{:x}", area.start, area.end), of_area(snapshot, &area)));
         fields.insert("areas".into(), areas.collect::<Map<_, _>>().into());
         fields.insert("memory".into(), json!({"fields": packed(&memory.fields), "lock_future": memory.lock_future, "keys": memory.keys}));
     }
@@ -58,6 +101,32 @@ fn of_thread(thread: &Thread) -> Value {
     fields.insert("xstate".into(), json!(format!("{} bytes with checksum {:x}", thread.xstate.len(), checksum(&thread.xstate))));
     fields.insert("mask".into(), hexadecimal(thread.mask));
     value
+}
+
+/// Neighbours that could be one area are one: whether the kernel has merged them is of no meaning.
+fn merged(areas: &[Area]) -> Vec<Area> {
+    let mut merged: Vec<Area> = Vec::with_capacity(areas.len());
+    for area in areas {
+        match merged.last_mut() {
+            Some(last) if continues(last, area) => {
+                last.end = area.end;
+                last.guards.extend(&area.guards);
+            }
+            Some(_) | None => merged.push(area.clone()),
+        }
+    }
+    merged
+}
+
+fn continues(last: &Area, area: &Area) -> bool {
+    let backing = match (&last.backing, &area.backing) {
+        (Backing::Object { object: one, offset }, Backing::Object { object: other, offset: next }) => {
+            one == other && offset + last.bytes() == *next
+        }
+        (one, other) => one == other,
+    };
+    let same = |area: &Area| Area { start: 0, end: 0, backing: Backing::Anonymous, guards: Vec::new(), ..area.clone() };
+    last.end == area.start && backing && same(last) == same(area)
 }
 
 fn of_area(snapshot: &Snapshot, area: &Area) -> Value {
@@ -87,16 +156,22 @@ fn of_descriptor(snapshot: &Snapshot, descriptor: &Descriptor) -> Value {
     value
 }
 
+/// An object by its kind and path. What has no path, or none any more, has a number in its name that means nothing.
 fn named(snapshot: &Snapshot, object: u32) -> String {
     let object = &snapshot.objects[object as usize];
-    format!("{} {}", object.record.kind, object.path.display())
+    let kind = &object.record.kind;
+    match object.path.to_string_lossy() {
+        path if path.ends_with(" (deleted)") => format!("{kind} without a name"),
+        path if path.starts_with('/') => format!("{kind} {path}"),
+        _ => kind.clone(),
+    }
 }
 
 fn hexadecimal(word: u64) -> Value {
     json!(format!("{word:#x}"))
 }
 
-fn packed(value: &impl serde::Serialize) -> Value {
+fn packed(value: &impl Serialize) -> Value {
     rmp_serde::to_vec_named(value).map(|bytes| of_packed(&bytes)).unwrap_or_default()
 }
 
@@ -125,7 +200,12 @@ fn add(facts: &mut Facts, name: String, value: &Value) {
             let items: Vec<String> = items.iter().map(text).collect();
             facts.insert(name, items.join(" "));
         }
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, value)| add(facts, below(&index.to_string()), value)),
+        Value::Array(items) => {
+            // Lists of what belongs to an object have no order that means anything: that of the kernel's tables.
+            let mut items: Vec<&Value> = items.iter().collect();
+            items.sort_by_cached_key(|item| item.to_string());
+            items.into_iter().enumerate().for_each(|(index, value)| add(facts, below(&index.to_string()), value));
+        }
         value => drop(facts.insert(name, text(value))),
     }
 }
@@ -147,6 +227,14 @@ mod test {
         let facts = flat(&json!({"a": {"b": [1, 2]}, "c": [{"d": null}], "e": "x"}));
         let rows: Vec<String> = facts.iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(rows, ["a.b=1 2", "c.0.d=nothing", "e=x"]);
+    }
+
+    #[test]
+    fn changes_are_what_is_not_in_both() {
+        let facts = |rows: &[(&str, &str)]| -> Facts { rows.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect() };
+        let found = changes(&facts(&[("a", "1"), ("b", "2"), ("c", "3")]), &facts(&[("a", "1"), ("b", "4"), ("d", "5")]));
+        let lines: Vec<String> = found.iter().map(Change::to_string).collect();
+        assert_eq!(lines, ["b: 2 → 4", "c: gone, was 3", "d: new, 5"]);
     }
 
     #[test]
