@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Contents;
 use super::heading::hex;
-use crate::image::unpack::of_packed;
 use super::tally::{ByName, sizes};
+use crate::image::unpack::of_packed;
 
 /// The object.
 pub fn object(contents: &Contents) -> Result<Value, rmp_serde::encode::Error> {

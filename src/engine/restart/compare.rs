@@ -19,8 +19,8 @@ use crate::image::{BLOCK_PAGES, Memory, PAGE_BYTES, Process, Snapshot, Space, St
 use crate::policy::Stack;
 use crate::resource::task::robust_list;
 use crate::sys::ptrace;
-use crate::tracee::{arch, memory as tracee_memory};
 use crate::tracee::freeze::{Frozen, FrozenProcess};
+use crate::tracee::{arch, memory as tracee_memory};
 
 const PAGE: u64 = PAGE_BYTES as u64;
 /// Bytes of `struct robust_list_head`.
