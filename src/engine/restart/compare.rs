@@ -17,6 +17,8 @@ use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::facts::{self, Change, Facts, changes};
 use crate::image::{BLOCK_PAGES, Memory, PAGE_BYTES, Process, Snapshot, Space, State};
 use crate::policy::Stack;
+use crate::resource::TaskKind;
+use crate::resource::task::cwd::Cwd;
 use crate::resource::task::robust_list;
 use crate::sys::ptrace;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
@@ -168,7 +170,7 @@ fn is_expected(change: &Change) -> bool {
         // Flags of open(2) that mean nothing once a file is open.
         ["descriptors", _, "flags"] => meaningful(&change.from) == meaningful(&change.to),
         // A removed directory gets another name, a relocated one has another; programs see it by what is in it.
-        ["cwd", "cwd" | "root"] => true,
+        [kind, _] if kind == Cwd::TAG.kind => true,
         // Time goes on while a job is restored.
         [.., "remaining_ns" | "remaining_us"] | ["descriptors", _, "state", "value"] => true,
         // Whoever held the other end of a pipe that leads out of the job may have gone.
