@@ -64,6 +64,7 @@ fn snapshot() -> Snapshot {
         descriptions: vec![],
         objects: vec![],
         decisions: vec![],
+        lost: vec![],
         kept: String::new(),
         annotations: vec![],
     }

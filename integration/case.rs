@@ -56,6 +56,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::restarter::cases,
     crate::namespace::cases,
     crate::outsiders::cases,
+    crate::places::cases,
     crate::terminals::cases,
     crate::ready::cases,
     crate::stops::cases,

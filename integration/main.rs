@@ -20,6 +20,7 @@ mod namespace;
 mod observe;
 mod outsiders;
 mod ownership;
+mod places;
 mod prepare;
 mod ready;
 mod ready_made;

@@ -39,6 +39,7 @@
 ---@alias cr.ObjectWord
 ---| "fail" # refuse the checkpoint or the restart. The default for what cannot be restored
 ---| "close" # close the descriptors that lead to it: the job finds them closed
+---| "lose" # go on without it: for state that cannot be kept, such as namespaces of the job's own (`kind` is `namespaces`)
 ---| "reconnect" # connect to the same address anew; refused, because no kind can do it in this release
 ---| "repair" # put the connection back as it was on the network; refused, as "reconnect" is
 

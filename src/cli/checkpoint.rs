@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use super::engine_calls::Engine;
 use super::exit::{self, Ending};
-use super::flag::{creation, destination, general, kmsg, save, scope, script, signal, timing, trace};
+use super::flag::{creation, destination, general, kmsg, lost, save, scope, script, signal, timing, trace};
 use super::low::CheckpointSaid;
 use super::namespace::visit::visit;
 use super::program::Program;
@@ -16,6 +16,7 @@ use super::text::{self, Attempt};
 use super::worker::{self, Principal, WorkerError};
 use super::{high, policies, preflight};
 use crate::engine::elsewhere;
+use crate::engine::lost::Home;
 use crate::engine::observe::Message;
 use crate::engine::request::CheckpointRequest;
 use crate::error::{At, Failure, Stage};
@@ -33,6 +34,7 @@ pub fn program() -> Program<CheckpointSaid> {
         signal::unproven(),
         save::flags(),
         trace::flags(),
+        lost::flags(),
         timing::flags(),
         script::flags(),
         kmsg::flags(),
@@ -102,7 +104,7 @@ fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Eng
         Ok(Some(job)) => job,
         Err(failure) => return Ending::Status(unreached(&failure, reporter)),
     };
-    let request = CheckpointRequest { ids: job.ids.clone(), ..request.clone() };
+    let request = CheckpointRequest { ids: job.ids.clone(), home: Some(Home::own()), ..request.clone() };
     let ended = visit(&job, request.time_limit, |arrived| match arrived.at(Stage::Select) {
         Ok(()) => as_asked(save(said, &CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request }, engine, reporter)),
         Err(failure) => Ending::Status(unreached(&failure, reporter)),

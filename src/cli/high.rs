@@ -33,6 +33,7 @@ pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requeste
         ptraced: said.ptraced,
         ptracer: said.ptracer,
         time_limit: said.time_limit,
+        home: None,
     })
 }
 
@@ -80,6 +81,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         compare: said.compare,
         detach: said.detach,
         place: Home::Host,
+        clock: said.clock,
     })
 }
 
@@ -102,7 +104,7 @@ mod test {
     use super::*;
     use crate::cli::low::test::{checkpoint_refusal, restart_refusal};
     use crate::cli::{checkpoint, restart};
-    use crate::engine::request::{Creation, Omit, TraceRule};
+    use crate::engine::request::{Clock, Creation, Omit, TraceRule};
     use crate::image::Scope;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -135,6 +137,7 @@ mod test {
             ptraced: TraceRule::Error,
             ptracer: TraceRule::Error,
             time_limit: None,
+            home: None,
         };
         assert_eq!(checkpoint_of("4242"), expected);
     }
@@ -176,6 +179,7 @@ mod test {
             compare: false,
             detach: false,
             place: Home::Host,
+            clock: Clock::Keep,
         };
         assert_eq!(restart_of("context.1"), expected);
         assert_eq!(restart_of("--verify context.1 --detach"), RestartRequest { verify: true, detach: true, ..expected });

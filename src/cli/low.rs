@@ -7,8 +7,8 @@ use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use crate::engine::request::{Creation, Omit, Owner, Source, TraceRule};
-use crate::image::Scope;
+use crate::engine::request::{Clock, Creation, Omit, Owner, Source, TraceRule};
+use crate::image::{LostSort, Scope};
 use crate::policy::command::Commands;
 use crate::policy::relocate::Relocation;
 use crate::policy::rule::SaveFiles;
@@ -42,6 +42,8 @@ pub struct CheckpointSaid {
     pub ptracer: TraceRule,
     /// When engine messages are shown.
     pub kmsg: Kmsg,
+    /// What the job may lose.
+    pub allow_lost: Vec<LostSort>,
     /// The time limit.
     pub time_limit: Option<Duration>,
     /// Scripts and decisions.
@@ -64,6 +66,7 @@ impl Default for CheckpointSaid {
             ptraced: TraceRule::Error,
             ptracer: TraceRule::Error,
             kmsg: Kmsg::default(),
+            allow_lost: Vec::new(),
             time_limit: None,
             scripting: Scripting::default(),
         }
@@ -105,6 +108,8 @@ pub struct RestartSaid {
     pub scripting: Scripting,
     /// All ids, in namespaces of the job's own.
     pub namespace: bool,
+    /// What becomes of the clocks.
+    pub clock: Clock,
 }
 
 impl Default for RestartSaid {
@@ -126,6 +131,7 @@ impl Default for RestartSaid {
             detach: false,
             scripting: Scripting::default(),
             namespace: false,
+            clock: Clock::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use super::low::{CheckpointSaid, RestartSaid};
 use super::namespace::Outside;
 use crate::error::{At, Class, Failure, Stage, Subject};
 use crate::policy::command::{CommandPolicy, Commands};
-use crate::policy::rule::{FileRules, RestartFlags};
+use crate::policy::rule::{AllowLost, FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, LogLine, PolicyError, Stack};
@@ -32,6 +32,7 @@ pub fn for_checkpoint(said: &CheckpointSaid, unheard: &mut Vec<LogLine>) -> Resu
     stack.dry_run = said.scripting.dry_run;
     stack.push(FileRules(said.scripting.rules.clone()));
     stack.push(said.save);
+    stack.push(AllowLost(said.allow_lost.clone()));
     add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::engine_calls::Engine;
 use super::exit::{self, Ending, Refusal};
-use super::flag::{Flag, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
+use super::flag::{Flag, clock, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
 use super::low::RestartSaid;
 use super::namespace::{self, Entered, Inner};
 use super::program::Program;
@@ -31,6 +31,7 @@ pub fn program() -> Program<RestartSaid> {
         source::flags(),
         signal::flags(),
         ids::flags(),
+        clock::flags(),
         relocation::flags(),
         hook::flags(),
         script::flags(),

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::afterwards::release;
 use super::confined::Account;
+use super::lost::Losses;
 use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
@@ -16,7 +17,7 @@ use super::restart::prove;
 use super::survey::survey;
 use super::tree::{SelectError, Selection};
 use crate::error::{At, Failure, Stage};
-use crate::image::{Snapshot, State};
+use crate::image::{Origin, Snapshot, State};
 use crate::policy::event::{JobEvent, Member, Options, SavedEvent, Timings};
 use crate::policy::verdict::Afterwards;
 use crate::policy::{Event, Name, Stack, Verdict};
@@ -63,8 +64,13 @@ impl Flow<'_> {
         observer.stage(Stage::Select);
         let selection = Selection::new(self.request).at(Stage::Select)?;
         let members = selection.members().at(Stage::Select)?;
-        if self.is_skipped(members)? {
+        if self.is_skipped(members.clone())? {
             return Ok(CheckpointReport { is_skipped: true, total_us: self.elapsed_us(), ..CheckpointReport::default() });
+        }
+        let mut losses = Losses::new(self.request.home.clone());
+        // Where scripts may leave processes out, nothing is known before they have been asked about each.
+        if !self.policies.hears(Name::Process) {
+            losses.look(&members, self.policies, Stage::Select)?;
         }
         let user = user_of(selection.ids());
         let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request, user.as_ref())?) };
@@ -74,7 +80,7 @@ impl Flow<'_> {
         self.tell_frozen(&frozen)?;
         deadline.check().at(Stage::Freeze)?;
         observer.stage(Stage::Survey);
-        let mut draft = survey(&mut frozen, self.policies, notes)?;
+        let mut draft = survey(&mut frozen, self.policies, losses, notes)?;
         deadline.check().at(Stage::Survey)?;
         self.complete(&mut draft.snapshot, selection.ids())?;
 
@@ -166,7 +172,9 @@ impl Flow<'_> {
 
     /// What the survey does not know: the machine, the request, and what policies decided and keep.
     fn complete(&mut self, snapshot: &mut Snapshot, ids: &[i32]) -> Result<(), Failure> {
-        snapshot.origin = origin::here();
+        // The clocks are those that the job saw.
+        let Origin { monotonic_ns, boottime_ns, .. } = snapshot.origin;
+        snapshot.origin = Origin { monotonic_ns, boottime_ns, ..origin::here() };
         snapshot.scope = self.request.scope;
         snapshot.ids = ids.to_vec();
         snapshot.decisions = self.policies.decisions().to_vec();

@@ -50,7 +50,8 @@ fn first_process(id: i32, status: &Status, scope: Scope) -> Result<Option<i32>, 
     Ok(found)
 }
 
-fn is_restarter(pid: i32) -> bool {
+/// Whether a process is a `cr_restart`.
+pub fn is_restarter(pid: i32) -> bool {
     ProcDir::open(pid).and_then(|dir| dir.stat()).is_ok_and(|stat| stat.comm == "cr_restart")
 }
 
@@ -95,6 +96,7 @@ mod test {
             ptraced: TraceRule::Error,
             ptracer: TraceRule::Error,
             time_limit: None,
+            home: None,
         }
     }
 

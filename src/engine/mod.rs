@@ -1,6 +1,7 @@
 //! The two flows of Reprise, each a straight line of phases.
 
 pub mod elsewhere;
+pub mod lost;
 pub mod observe;
 mod obstacle;
 pub mod request;

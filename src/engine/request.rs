@@ -6,6 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::lost::Home;
 use crate::image::Scope;
 
 pub use crate::image::file::{Creation, Owner};
@@ -39,6 +40,8 @@ pub struct CheckpointRequest {
     pub ptracer: TraceRule,
     /// How long the job may take to stop and be written; `None` waits for ever.
     pub time_limit: Option<Duration>,
+    /// The namespaces of whoever asks, if we have left them for those of the job.
+    pub home: Option<Home>,
 }
 
 /// Where a context file is written.
@@ -86,6 +89,18 @@ pub struct RestartRequest {
     pub detach: bool,
     /// Where ids come from.
     pub place: Place,
+    /// What happens where our clocks are behind those of the job.
+    pub clock: Clock,
+}
+
+/// What happens where CLOCK_MONOTONIC or CLOCK_BOOTTIME would go back for a job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// They go on where they were, in a time namespace; refused where none can be made.
+    #[default]
+    Keep,
+    /// They go back.
+    Jump,
 }
 
 impl RestartRequest {

@@ -67,6 +67,17 @@ words! {
         Repair = "repair",
         /// Another path is opened in its place.
         Open = "open",
+        /// The job comes back without it: for state that nobody can keep.
+        Lose = "lose",
+    }
+}
+
+words! {
+    /// A sort of state that no kind keeps. Losing it must be allowed (`--allow-lost`).
+    LostSort {
+        /// Namespaces of the job's own.
+        #[default]
+        Namespaces = "namespaces",
     }
 }
 

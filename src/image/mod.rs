@@ -33,7 +33,7 @@ mod verify;
 pub use block::{BLOCK_PAGES, Block, BlockEntry, MAX_RUNS, Run, RunKind, Space};
 pub use check::check;
 pub use checksum::checksum;
-pub use disposition::{AreaAction, FileAction, FileChoice, ObjectAction, ObjectChoice};
+pub use disposition::{AreaAction, FileAction, FileChoice, LostSort, ObjectAction, ObjectChoice};
 pub use error::{CR_EBADARCH, ImageError};
 pub use file::{Creation, Owner, Target};
 pub use layout::{FORMAT, FileId, Header, PAGE_BYTES, random};

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::disposition::LostSort;
 use super::record::Record;
 
 /// Position of an address space in [`Snapshot::memories`].
@@ -48,9 +49,23 @@ pub struct Snapshot {
     /// Which part of a job this is, when the job was saved with one file a process.
     #[serde(default)]
     pub part: Option<Part>,
+    /// What the job comes back without.
+    #[serde(default)]
+    pub lost: Vec<Lost>,
     /// The vdso of the kernel that ran the job, as it is mapped; empty when no process had one.
     #[serde(default, with = "serde_bytes")]
     pub vdso: Vec<u8>,
+}
+
+/// Something that a process had, and that somebody allowed to be lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// The process.
+    pub pid: i32,
+    /// What sort of state.
+    pub sort: LostSort,
+    /// Which, in words.
+    pub what: String,
 }
 
 /// One file of a job that was saved into a directory (`cr_checkpoint --dir`). Part 0 describes the whole job; each part has the pages
@@ -82,9 +97,9 @@ pub struct Origin {
     pub xstate_bytes: u32,
     /// Wall clock at the checkpoint, nanoseconds since 1970.
     pub realtime_ns: u64,
-    /// CLOCK_MONOTONIC at the checkpoint, nanoseconds.
+    /// CLOCK_MONOTONIC at the checkpoint as the job saw it, nanoseconds.
     pub monotonic_ns: u64,
-    /// CLOCK_BOOTTIME at the checkpoint, nanoseconds.
+    /// CLOCK_BOOTTIME at the checkpoint as the job saw it, nanoseconds.
     pub boottime_ns: u64,
 }
 

@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 use super::relocate::Relocation;
 use super::verdict::{Ids, RestartChoice, Verdict};
 use super::{Policy, PolicyError, Reply};
-use crate::image::{FileAction, FileChoice};
+use crate::image::{FileAction, FileChoice, LostSort, ObjectAction, ObjectChoice};
 
 /// One `--file PATTERN=ACTION`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,24 @@ impl Policy for SaveFiles {
         let Event::FileDisposition(file) = event else { return Ok(Reply::nothing()) };
         let choice = FileChoice { action: FileAction::Substitute, path: None };
         Ok(self.wants(file).map_or(Reply::nothing(), |flag| Reply::verdict(Verdict::File(choice), flag)))
+    }
+}
+
+/// `--allow-lost SORT`: state that may be lost.
+pub struct AllowLost(pub Vec<LostSort>);
+
+impl Policy for AllowLost {
+    fn hears(&self, name: Name) -> bool {
+        name == Name::ObjectDisposition && !self.0.is_empty()
+    }
+
+    fn decide(&mut self, event: &Event) -> Result<Reply, PolicyError> {
+        let Event::ObjectDisposition(object) = event else { return Ok(Reply::nothing()) };
+        let sort = self.0.iter().find(|sort| sort.word() == object.kind);
+        Ok(sort.map_or(Reply::nothing(), |sort| {
+            let choice = ObjectChoice { action: ObjectAction::Lose, path: None };
+            Reply::verdict(Verdict::Object(choice), format!("--allow-lost {}", sort.word()))
+        }))
     }
 }
 

@@ -12,7 +12,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 use super::{Errno, check};
 
 /// The sorts of namespaces that we make, enter or look at, as `/proc/PID/ns` names them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sort {
     /// Users and capabilities.
     User,
@@ -26,9 +26,33 @@ pub enum Sort {
     Uts,
     /// System V and POSIX objects for communication.
     Ipc,
+    /// The root of control groups.
+    Cgroup,
+    /// Offsets of the monotonic and the boot time clock.
+    Time,
+    /// The pid namespace of children to come.
+    PidForChildren,
+    /// The time namespace of children to come.
+    TimeForChildren,
 }
 
 impl Sort {
+    /// The word in messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Sort::User => "user",
+            Sort::Pid => "pid",
+            Sort::Mount => "mount",
+            Sort::Network => "network",
+            Sort::Uts => "UTS",
+            Sort::Ipc => "IPC",
+            Sort::Cgroup => "cgroup",
+            Sort::Time => "time",
+            Sort::PidForChildren => "pid (for children)",
+            Sort::TimeForChildren => "time (for children)",
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Sort::User => "user",
@@ -37,17 +61,23 @@ impl Sort {
             Sort::Network => "net",
             Sort::Uts => "uts",
             Sort::Ipc => "ipc",
+            Sort::Cgroup => "cgroup",
+            Sort::Time => "time",
+            Sort::PidForChildren => "pid_for_children",
+            Sort::TimeForChildren => "time_for_children",
         }
     }
 
     fn flag(self) -> CloneFlags {
         match self {
             Sort::User => CloneFlags::CLONE_NEWUSER,
-            Sort::Pid => CloneFlags::CLONE_NEWPID,
+            Sort::Pid | Sort::PidForChildren => CloneFlags::CLONE_NEWPID,
             Sort::Mount => CloneFlags::CLONE_NEWNS,
             Sort::Network => CloneFlags::CLONE_NEWNET,
             Sort::Uts => CloneFlags::CLONE_NEWUTS,
             Sort::Ipc => CloneFlags::CLONE_NEWIPC,
+            Sort::Cgroup => CloneFlags::CLONE_NEWCGROUP,
+            Sort::Time | Sort::TimeForChildren => CloneFlags::from_bits_retain(libc::CLONE_NEWTIME),
         }
     }
 }
@@ -123,7 +153,7 @@ mod test {
     #[test]
     fn our_own_namespaces_are_our_own() {
         let pid = std::process::id().cast_signed();
-        for sort in [Sort::User, Sort::Pid, Sort::Mount, Sort::Network, Sort::Uts, Sort::Ipc] {
+        for sort in [Sort::User, Sort::Pid, Sort::Mount, Sort::Network, Sort::Uts, Sort::Ipc, Sort::Cgroup] {
             assert!(name_of(pid, sort).unwrap().to_string_lossy().starts_with(sort.name()));
             assert!(Namespace::of(pid, sort).unwrap().is_own().unwrap(), "{sort:?}");
         }

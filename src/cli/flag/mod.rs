@@ -3,12 +3,14 @@
 //! Relies on nothing but the standard library; [`super::program`] turns a table of flags into a parser, a help text and a man page.
 //! A flag is generic over the value it changes, so that `cr_checkpoint` and `cr_restart` share the topics they have in common.
 
+pub mod clock;
 pub mod creation;
 pub mod destination;
 pub mod general;
 pub mod hook;
 pub mod ids;
 pub mod kmsg;
+pub mod lost;
 pub mod omit;
 pub mod relocation;
 pub mod save;

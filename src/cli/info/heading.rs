@@ -16,6 +16,7 @@ pub fn lines(contents: &Contents) -> Vec<String> {
     let mut lines = vec![
         format!("{name}: {}, {}, {size}", processes(snapshot), threads(snapshot)),
         format!("  taken      {} on {} (Linux {}, {})", time(origin.realtime_ns), origin.host, origin.kernel, header.architecture),
+        format!("  clocks     monotonic {}, since boot {}", lasted(origin.monotonic_ns), lasted(origin.boottime_ns)),
         format!("  asked for  {}", asked(snapshot)),
         format!("  written    by reprise {}, format {}, id {}", origin.program, header.version, hex(&header.id)),
         format!("  holds      {}", holds(snapshot)),
@@ -59,6 +60,11 @@ fn asked(snapshot: &Snapshot) -> String {
     };
     let ids: Vec<String> = snapshot.ids.iter().map(i32::to_string).collect();
     format!("{scope} {}", ids.join(", "))
+}
+
+/// A time span to the second.
+fn lasted(ns: u64) -> String {
+    humantime::format_duration(Duration::from_secs(ns / 1_000_000_000)).to_string()
 }
 
 /// A point in time, in UTC to the second.

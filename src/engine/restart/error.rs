@@ -3,6 +3,7 @@
 //! Relies on `error`. Everything that can be known in advance is found by `plan`, together, before any process exists.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::engine::holder::Holder;
 use crate::error::{Class, Classified, Subject};
@@ -29,6 +30,9 @@ pub enum PlanError {
     /// We cannot even look at ourselves.
     #[error("cannot read our own {what}")]
     Own { what: &'static str, source: Errno },
+    /// A clock would go back.
+    #[error("our clocks are {behind:?} behind those of the job, and {why}")]
+    Clock { behind: Duration, why: &'static str },
     /// A limit of ours is too low.
     #[error("the job needs {needed} open descriptors and the limit is {limit}")]
     Descriptors { needed: u64, limit: u64 },
@@ -78,9 +82,11 @@ impl Classified for PlanError {
     fn class(&self) -> Class {
         match self {
             PlanError::IdTaken { .. } => Class::Temp,
-            PlanError::Untrusted { .. } | PlanError::IdForbidden | PlanError::Descriptors { .. } | PlanError::NoStandard { .. } => {
-                Class::Env
-            }
+            PlanError::Untrusted { .. }
+            | PlanError::IdForbidden
+            | PlanError::Clock { .. }
+            | PlanError::Descriptors { .. }
+            | PlanError::NoStandard { .. } => Class::Env,
             PlanError::Lineage { .. } | PlanError::NoRoom { .. } | PlanError::Inconsistent { .. } => Class::Perm,
             PlanError::Machine { .. } | PlanError::Own { .. } => Class::Env,
             PlanError::Open { .. }
@@ -95,7 +101,7 @@ impl Classified for PlanError {
     fn errno(&self) -> Option<i32> {
         Some(match self {
             PlanError::IdTaken { .. } => libc::EBUSY,
-            PlanError::IdForbidden | PlanError::Untrusted { .. } => libc::EPERM,
+            PlanError::IdForbidden | PlanError::Untrusted { .. } | PlanError::Clock { .. } => libc::EPERM,
             PlanError::Lineage { .. }
             | PlanError::Inconsistent { .. }
             | PlanError::OnePart { .. }
@@ -120,6 +126,7 @@ impl Classified for PlanError {
             | PlanError::NoPart { path } => Subject::path(path),
             PlanError::NoStandard { fd, .. } | PlanError::Descriptor { fd, .. } => Subject { fd: Some(*fd), ..Subject::default() },
             PlanError::IdForbidden
+            | PlanError::Clock { .. }
             | PlanError::OnePart { .. }
             | PlanError::Machine { .. }
             | PlanError::Own { .. }
@@ -147,6 +154,9 @@ impl Classified for PlanError {
             PlanError::Own { source: Errno::EMFILE, .. } => Some("raise the limit on open files with ulimit -n".into()),
             PlanError::Machine { .. } => {
                 Some("restart on a machine with the same kernel and a processor that has the same features".into())
+            }
+            PlanError::Clock { .. } => {
+                Some("restart as root or with --namespace, or let the clocks of the job go back: --clock jump".into())
             }
             PlanError::Descriptors { .. } => Some("raise it with ulimit -n".into()),
             PlanError::NoStandard { .. } => Some("give cr_restart standard input and output".into()),

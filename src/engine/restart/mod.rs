@@ -5,6 +5,7 @@
 
 mod bind;
 mod build;
+mod clock;
 mod compare;
 mod deliver;
 mod error;

@@ -7,10 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::PlanError;
+use super::clock;
 use super::graph::Graph;
 use super::ids;
 use super::space::find_room;
 use crate::engine::holder::Holder;
+use crate::engine::lost;
 use crate::engine::note::Notes;
 use crate::engine::origin;
 use crate::engine::request::{Place, RestartRequest};
@@ -53,6 +55,8 @@ pub struct Plan {
     pub place: Place,
     /// The restarter leaves as soon as the job runs.
     pub detach: bool,
+    /// Whether the job lives in a time namespace.
+    pub has_own_clocks: bool,
     /// Who makes each process.
     pub makers: Vec<Maker>,
     /// Address of the scratch, free in every process.
@@ -110,6 +114,8 @@ pub fn plan(
     relocations: &Relocations,
     notes: &mut Notes,
 ) -> Result<Plan, Failure> {
+    lost::remind(snapshot, notes);
+    let has_own_clocks = clock::plan(&snapshot.origin, request.clock, notes).at(Stage::Plan)?;
     let restore_pid = ids != Ids::New;
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
@@ -128,6 +134,7 @@ pub fn plan(
         restore_sid: request.restore_sid,
         place: request.place,
         detach: request.detach,
+        has_own_clocks,
         makers,
         scratch,
         vdso_parking,

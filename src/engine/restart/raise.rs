@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::build::{Objects, settle};
+use super::clock;
 use super::fill::Fill;
 use super::graph::Graph;
 use super::plan::{Maker, Plan};
@@ -106,6 +107,9 @@ pub fn raise(
         .flat_map(|process| &process.threads)
         .any(|thread| thread.records.iter().any(|record| task_kind(record).is_ok_and(AnyTaskKind::filters_calls)));
     let (mut seed, scratch) = first_stub(snapshot, plan, filtered).at(Stage::Raise)?;
+    if plan.has_own_clocks {
+        clock::enter(&snapshot.origin, &mut seed, &scratch).at(Stage::Raise)?;
+    }
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
     park(graph, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;

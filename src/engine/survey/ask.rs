@@ -9,7 +9,7 @@ use crate::proc::ProcError;
 use crate::resource::memory::{fields, key};
 use crate::resource::{AnyTaskKind, KindError, Later, PROCESS_KINDS, THREAD_KINDS, TaskProbe};
 use crate::tracee::freeze::{Frozen, FrozenProcess};
-use crate::tracee::{Answers, Batch, Row, Scratch, Stopped, TraceeError, arch};
+use crate::tracee::{Answers, Batch, Buffer, Row, Scratch, Stopped, TraceeError, arch};
 
 /// Most threads of a process that are asked at the same time.
 const MOST_SLOTS: usize = 64;
@@ -19,6 +19,9 @@ pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Resul
     for (index, one) in seen.iter().enumerate().filter(|(_, one)| !one.zombie) {
         let process = &mut frozen.processes[one.position];
         let asked = ask_process(one, process).at(Stage::Capture).map_err(|failure| failure.about(Subject::pid(one.pid)))?;
+        if snapshot.origin.monotonic_ns == 0 {
+            (snapshot.origin.monotonic_ns, snapshot.origin.boottime_ns) = asked.clocks;
+        }
         let described = &mut snapshot.processes[index];
         described.records = asked.records;
         described.threads = asked.threads;
@@ -38,6 +41,8 @@ struct Asked {
     brk: u64,
     lock_future: i32,
     keys: u16,
+    /// CLOCK_MONOTONIC and CLOCK_BOOTTIME as the process sees them, nanoseconds.
+    clocks: (u64, u64),
 }
 
 /// The questions to one thread, and what needs no question.
@@ -71,7 +76,9 @@ fn ask_through(
 ) -> Result<Asked, KindError> {
     let brk: Row = fields::ask_break(&mut batch);
     let keys = key::ask(&mut batch);
+    let clocks = [libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME].map(|clock| ask_clock(clock, &mut batch));
     let answers = scratch.run(&mut process.threads[0], &batch)?;
+    let clocks = clocks.map(|buffer| answers.word(buffer, 0).saturating_mul(1_000_000_000).saturating_add(answers.word(buffer, 1)));
     let records = answered(later, &answers)?;
     let brk = fields::read_break(&answers, brk);
     let keys = key::read(&answers, &keys);
@@ -83,7 +90,14 @@ fn ask_through(
         let asking = asking.drain(..wave.len()).collect();
         threads.extend(ask_wave(scratch, wave, asking)?);
     }
-    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)?, keys })
+    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)?, keys, clocks: clocks.into() })
+}
+
+/// The time of a clock: in a time namespace it is another than ours.
+fn ask_clock(clock: libc::clockid_t, batch: &mut Batch) -> Buffer {
+    let room = batch.room(size_of::<libc::timespec>());
+    batch.call("read a clock", libc::SYS_clock_gettime, [clock.into(), room.into()]);
+    room
 }
 
 /// Whether memory to come is locked (mlockall(2), MCL_FUTURE): the kernel shows it nowhere, but the scratch has just been mapped.

@@ -14,6 +14,7 @@ mod sharing;
 
 use std::os::fd::OwnedFd;
 
+use super::lost::Losses;
 use super::note::Notes;
 use super::review::Review;
 use crate::error::{At, Failure, Stage, Subject};
@@ -21,7 +22,6 @@ use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::{KindError, Piece};
-use crate::sys::namespace::{self, Namespace, Sort};
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 
@@ -88,7 +88,7 @@ pub struct Findings<'a, 'p> {
 }
 
 /// Describes a frozen job. Processes that policies leave out stay frozen, and are not in the description.
-pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> Result<Draft, Failure> {
+pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, notes: &mut Notes) -> Result<Draft, Failure> {
     let mut seen = Vec::new();
     for (position, process) in frozen.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(process.pid));
@@ -96,9 +96,10 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
         seen.push(look(position, process).at(Stage::Survey).map_err(about)?);
     }
     parents_first(&mut seen);
-    warn_of_places(&seen, notes);
     ipc::name_lost(frozen, notes);
     let seen = review::processes(seen, &frozen.processes, policies)?;
+    let alive: Vec<i32> = seen.iter().filter(|one| !one.zombie).map(|one| one.pid).collect();
+    losses.look(&alive, policies, Stage::Survey)?;
     let sharing = sharing::of(&seen)?;
     let mut findings =
         Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };
@@ -114,6 +115,7 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, notes: &mut Notes) -> R
         snapshot.processes.push(process);
     }
     sharing::apply(&sharing, &mut snapshot);
+    losses.describe(&mut snapshot, notes);
     ask::ask(&seen, frozen, &mut snapshot)?;
     contents.sort_by_key(|content| match content.space {
         Space::Object(id) => (0, id),
@@ -132,7 +134,6 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
         Some(_) | None => dir,
     };
     let (stat, status) = (Stat { exit_signal, ..dir.stat()? }, dir.status()?);
-    refuse_foreign(process.pid, &status)?;
     let maps = if zombie { Vec::new() } else { dir.smaps()? };
     let pidfd = match (zombie, dir.pid() == process.pid) {
         (true, _) => None,
@@ -140,31 +141,6 @@ fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {
         (false, false) => process::pidfd_open_thread(dir.pid()).ok(),
     };
     Ok(Seen { position, pid: process.pid, dir, stat, status, pidfd, maps, zombie })
-}
-
-/// In a pid namespace of its own a process knows itself and the others by other ids than we do: saved by us, they would be wrong.
-fn refuse_foreign(pid: i32, status: &Status) -> Result<(), KindError> {
-    let [_, .., there] = status.ns_tgid[..] else { return Ok(()) };
-    let user = Namespace::of(pid, Sort::User).and_then(|user| user.is_own()).unwrap_or(false);
-    let flags = if user { "-p -m" } else { "-U --preserve-credentials -p -m" };
-    Err(KindError::Unsupported {
-        what: format!("process {pid}, which is process {there} of another pid namespace,"),
-        remedy: format!("name a process in it by itself, or run cr_checkpoint there: nsenter -t {pid} {flags} cr_checkpoint ..."),
-    })
-}
-
-/// Namespaces are not part of a job. Where one lives in another than we do, the user should know.
-fn warn_of_places(seen: &[Seen], notes: &mut Notes) {
-    let own = std::process::id().cast_signed();
-    for (sort, word) in [(Sort::Mount, "mount"), (Sort::Network, "network"), (Sort::Uts, "UTS"), (Sort::Ipc, "IPC")] {
-        let Ok(ours) = namespace::name_of(own, sort) else { continue };
-        for one in seen.iter().filter(|one| !one.zombie) {
-            if namespace::name_of(one.pid, sort).is_ok_and(|theirs| theirs != ours) {
-                let text = format!("lives in another {word} namespace than ours, and comes back in that of cr_restart");
-                notes.warn(Subject::pid(one.pid), text);
-            }
-        }
-    }
 }
 
 /// Orders processes so that every parent stands before its children.

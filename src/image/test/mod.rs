@@ -32,6 +32,7 @@ fn sample() -> Snapshot {
     parent.threads.push(Thread { tid: 104, ..thread(100) });
     let zombie = Process { memory: None, table: None, threads: vec![], ..process(102, 100, State::Zombie(256)) };
     Snapshot {
+        lost: vec![Lost { pid: 40, sort: LostSort::Namespaces, what: "network namespace net:[1]".into() }],
         part: None,
         vdso: vec![],
         origin: Origin { program: "reprise 0.1.0".into(), host: "here".into(), ..Origin::default() },

@@ -80,18 +80,20 @@ pub struct Changed {
     pub content: bool,
 }
 
-/// `object-disposition`: something open that may not be restorable.
+/// `object-disposition`: something open, or another thing that a process has, that may not be restorable.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ObjectEvent {
     /// `checkpoint` or `restart`.
     pub side: Side,
     /// The first process that has it.
     pub pid: i32,
-    /// All descriptors that lead to it.
+    /// All descriptors that lead to it; none for `namespaces`.
     pub descriptors: Vec<DescriptorRef>,
-    /// Its kind, for example `socket`, `device`, `tty`, `fifo`; `unknown` when no kind knows it.
+    /// Its kind, for example `socket`, `device`, `tty`, `fifo`; `unknown` when no kind knows it. `namespaces`: a namespace of
+    /// the process's own, which it will come back without.
     pub kind: String,
-    /// What the link in /proc/PID/fd says: a path, or for example `socket:[4711]`.
+    /// What the link in /proc/PID/fd says: a path, or for example `socket:[4711]`; of a namespace the link in
+    /// /proc/PID/ns, for example `net:[4026532000]`.
     pub path: String,
     /// Whether Reprise can restore it: nobody needs to decide.
     pub restorable: bool,
