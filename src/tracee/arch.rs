@@ -208,6 +208,31 @@ pub fn restarted(own: &user_regs_struct) -> user_regs_struct {
     registers
 }
 
+/// Writes out what an extended state leaves unsaid, so that two of the same meaning have the same bytes: a component that is in its initial state need
+/// not be filled in (Intel SDM, "XSAVE-managed state"), and the bytes that the format leaves to software mean nothing.
+pub fn spell_out_xstate(xstate: &mut [u8]) {
+    const SOFTWARE: std::ops::Range<usize> = 464..512;
+    const PRESENT: std::ops::Range<usize> = 512..520;
+    /// x87 without MXCSR, SSE and AVX: bit in the header, and where the component stands.
+    /// x87 without MXCSR, SSE, AVX: bit in the header, first byte, and byte after the last.
+    const COMPONENTS: [(u64, usize, usize); 4] = [(1, 0, 24), (1, 32, 160), (2, 160, 416), (4, 576, 832)];
+    const INITIAL_CONTROL_WORD: [u8; 2] = [0x7f, 0x03];
+    if xstate.len() < PRESENT.end {
+        return;
+    }
+    let mut present = u64::from_le_bytes(xstate[PRESENT].try_into().expect("eight bytes"));
+    for (_, start, end) in COMPONENTS.iter().filter(|(bit, ..)| present & bit == 0) {
+        let end = (*end).min(xstate.len());
+        xstate[(*start).min(end)..end].fill(0);
+    }
+    if present & 1 == 0 {
+        xstate[..2].copy_from_slice(&INITIAL_CONTROL_WORD);
+    }
+    present |= 7;
+    xstate[PRESENT].copy_from_slice(&present.to_le_bytes());
+    xstate[SOFTWARE].fill(0);
+}
+
 /// Whether the registers are those of 64-bit user code.
 pub fn is_64_bit(registers: &user_regs_struct) -> bool {
     const USER_CS: u64 = 0x33;
