@@ -152,6 +152,17 @@ impl Row {
     }
 }
 
+/// A known fault, see "Known weak spots" in docs/architecture.md: checkpoints that let the job run on are not concerned.
+const QUEUE_MOVES: &[(Journey, &str)] = &[
+    (Journey::Restart, ONE_OUT_OF_ORDER),
+    (Journey::Again, ONE_OUT_OF_ORDER),
+    (Journey::Elsewhere, ONE_OUT_OF_ORDER),
+    (Journey::Namespace, ONE_OUT_OF_ORDER),
+    (Journey::NewPids, "it sends signals to ids that are new"),
+    (Journey::Unprivileged, "it sends signals to ids that are new"),
+];
+const ONE_OUT_OF_ORDER: &str = "one of many real-time signals queued to a running thread is out of order after a restart";
+
 /// Why programs that run themselves by `/proc/self/exe` do not make these journeys.
 const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
 const EXE_MOVES: &[(Journey, &str)] =
@@ -330,7 +341,7 @@ pub const ROWS: &[Row] = &[
         .not(&[(Unprivileged, "a saved group id takes the right to choose ids")]),
     row("shared_file"),
     row("shared_memory"),
-    row("signal_stream").restless().not(SENDS_BY_ID),
+    row("signal_stream").restless().not(QUEUE_MOVES),
     row("signalfd"),
     row("sigtimedwait"),
     row("sleep"),

@@ -48,6 +48,9 @@ int main(void)
 
     for (int i = 0; i < N; i++)
         CHECK_EQUAL(pthread_join(thread[i], NULL), 0);
+    // pthread_join returns when the thread's id is cleared, a little before it is gone.
+    for (int patience = 5000; 0 < patience && atoi(field("/proc/self/status", "Threads:")) != 1; patience--)
+        doze(1);
     CHECK_EQUAL(atoi(field("/proc/self/status", "Threads:")), 1);
     pass();
 }

@@ -144,12 +144,13 @@ impl Losses {
         self.settle_time(pids);
         let mut refused: BTreeMap<i32, Vec<Sort>> = BTreeMap::new();
         for &pid in pids {
-            let dir = match ProcDir::open(pid) {
+            let seen = match ProcDir::open(pid).and_then(|dir| Ok((dir.status()?, dir.tasks()?))) {
                 Err(ProcError::Gone { .. }) => continue,
-                dir => dir.map_err(LostError::from).at(stage)?,
+                seen => seen.map_err(LostError::from).at(stage)?,
             };
-            refuse_foreign(pid, &dir.status().map_err(LostError::from).at(stage)?).at(stage)?;
-            for tid in dir.tasks().map_err(LostError::from).at(stage)? {
+            let (status, tasks) = seen;
+            refuse_foreign(pid, &status).at(stage)?;
+            for tid in tasks {
                 // The leader is looked at each time, other threads once.
                 if tid != pid && !self.known.insert(tid) {
                     continue;
