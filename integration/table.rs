@@ -154,12 +154,12 @@ impl Row {
 
 /// A known fault, see "Known weak spots" in docs/architecture.md: checkpoints that let the job run on are not concerned.
 const QUEUE_MOVES: &[(Journey, &str)] = &[
-    (Journey::Restart, ONE_OUT_OF_ORDER),
-    (Journey::Again, ONE_OUT_OF_ORDER),
-    (Journey::Elsewhere, ONE_OUT_OF_ORDER),
+    (Restart, ONE_OUT_OF_ORDER),
+    (Again, ONE_OUT_OF_ORDER),
+    (Elsewhere, ONE_OUT_OF_ORDER),
     (Journey::Namespace, ONE_OUT_OF_ORDER),
-    (Journey::NewPids, "it sends signals to ids that are new"),
-    (Journey::Unprivileged, "it sends signals to ids that are new"),
+    (NewPids, "it sends signals to ids that are new"),
+    (Unprivileged, "it sends signals to ids that are new"),
 ];
 const ONE_OUT_OF_ORDER: &str = "one of many real-time signals queued to a running thread is out of order after a restart";
 
@@ -167,9 +167,6 @@ const ONE_OUT_OF_ORDER: &str = "one of many real-time signals queued to a runnin
 const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
 const EXE_MOVES: &[(Journey, &str)] =
     &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
-/// Why a program that sends signals to threads by their ids does not make these journeys.
-const SENDS_BY_ID: &[(Journey, &str)] =
-    &[(NewPids, "it sends signals to ids that are new"), (Unprivileged, "it sends signals to ids that are new")];
 /// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
 const UNSEEN: &[(Journey, &str)] = &[
     (Restart, LOST_UNDO),
