@@ -79,9 +79,9 @@
 ---@class cr.ObjectEvent
 ---@field side cr.Side `checkpoint` or `restart`.
 ---@field pid integer The first process that has it.
----@field descriptors cr.Descriptor[] All descriptors that lead to it.
----@field kind string Its kind, for example `socket`, `device`, `tty`, `fifo`; `unknown` when no kind knows it.
----@field path string What the link in /proc/PID/fd says: a path, or for example `socket:[4711]`.
+---@field descriptors cr.Descriptor[] All descriptors that lead to it; none for `namespaces`.
+---@field kind string Its kind, for example `socket`, `device`, `tty`, `fifo`; `unknown` when no kind knows it. `namespaces`: a namespace of the process's own, which it will come back without.
+---@field path string What the link in /proc/PID/fd says: a path, or for example `socket:[4711]`; of a namespace the link in /proc/PID/ns, for example `net:[4026532000]`.
 ---@field restorable boolean Whether Reprise can restore it: nobody needs to decide.
 ---@field family? string Address family of a socket: `unix`, `inet`, `inet6`, `netlink` …; nil for others.
 ---@field type? string Type of a socket: `stream`, `datagram`, `seqpacket`, `raw`; nil for others.

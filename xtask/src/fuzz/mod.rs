@@ -212,6 +212,6 @@ mod test {
             assert_eq!((said, &bytes), (change(seed).0, &change(seed).1));
             assert_eq!(Image::parse(&bytes).unwrap().to_bytes().unwrap(), bytes, "what was put together can be taken apart");
         }
-        assert!((0..200).filter(|seed| change(*seed).1 != image().to_bytes().unwrap()).count() > 150, "most changes change something");
+        assert!((0..200).filter(|seed| change(*seed).1 != image().to_bytes().unwrap()).count() > 100, "most changes change something");
     }
 }
