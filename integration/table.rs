@@ -152,16 +152,9 @@ impl Row {
     }
 }
 
-/// A known fault, see "Known weak spots" in docs/architecture.md: checkpoints that let the job run on are not concerned.
-const QUEUE_MOVES: &[(Journey, &str)] = &[
-    (Restart, ONE_OUT_OF_ORDER),
-    (Again, ONE_OUT_OF_ORDER),
-    (Elsewhere, ONE_OUT_OF_ORDER),
-    (Journey::Namespace, ONE_OUT_OF_ORDER),
-    (NewPids, "it sends signals to ids that are new"),
-    (Unprivileged, "it sends signals to ids that are new"),
-];
-const ONE_OUT_OF_ORDER: &str = "one of many real-time signals queued to a running thread is out of order after a restart";
+/// Why a program that sends itself signals does not come back under other ids.
+const SENDS_TO_IDS: &[(Journey, &str)] =
+    &[(NewPids, "it sends signals to ids that are new"), (Unprivileged, "it sends signals to ids that are new")];
 
 /// Why programs that run themselves by `/proc/self/exe` do not make these journeys.
 const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
@@ -338,7 +331,7 @@ pub const ROWS: &[Row] = &[
         .not(&[(Unprivileged, "a saved group id takes the right to choose ids")]),
     row("shared_file"),
     row("shared_memory"),
-    row("signal_stream").restless().not(QUEUE_MOVES),
+    row("signal_stream").restless().not(SENDS_TO_IDS),
     row("signalfd"),
     row("sigtimedwait"),
     row("sleep"),

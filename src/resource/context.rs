@@ -189,8 +189,6 @@ pub struct TaskProbe<'a> {
     pub dir: &'a ProcDir,
     /// Its `status` file, parsed.
     pub status: &'a Status,
-    /// Its own blocked signals.
-    pub mask: u64,
 }
 
 /// What a kind may ask while every decision of a restart is taken. Nothing is changed.

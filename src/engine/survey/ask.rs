@@ -45,52 +45,78 @@ struct Asked {
     clocks: (u64, u64),
 }
 
-/// The questions to one thread, and what needs no question.
+/// The questions to one task, and how their answers are read.
 struct Asking {
-    thread: Thread,
     batch: Batch,
     later: Vec<Later<Record>>,
 }
 
+/// What a process has answered.
+struct Heard {
+    process: (Vec<Later<Record>>, Answers),
+    /// In the order of its living threads.
+    threads: Vec<(Vec<Later<Record>>, Answers)>,
+    brk: u64,
+    lock_future: i32,
+    keys: u16,
+    clocks: (u64, u64),
+}
+
 fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
-    // A task may take a signal while it answers. So what a signal changes is read before anybody runs: registers, masks, and what is pending.
     let mut batch = Batch::new();
-    let leader = &process.threads[0];
-    let later = questions(PROCESS_KINDS, &probe(one, leader.tid, leader.mask(), &one.status), &mut batch)?;
-    let asking = process.threads.iter().map(|thread| asking(one, thread)).collect::<Result<Vec<_>, _>>()?;
+    let later = questions(PROCESS_KINDS, &probe(one, process.threads[0].tid, &one.status), &mut batch)?;
+    let asking = process.threads.iter().map(|thread| asking(one, thread.tid)).collect::<Result<Vec<_>, _>>()?;
     let slots = process.threads.len().min(MOST_SLOTS);
     let scratch = Scratch::plant_live(&mut process.threads[0], slots, Scratch::SMALL)?;
-    let asked = ask_through(&scratch, one, process, (batch, later), asking);
+    let heard = ask_through(&scratch, one, process, Asking { batch, later }, asking);
     let uprooted = scratch.uproot(&mut process.threads[0]);
-    let asked = asked?;
+    let heard = heard?;
     uprooted?;
-    Ok(asked)
+    describe(heard, one, process)
+}
+
+/// Reads the answers, and what a signal changes: a task may have taken some while it answered, and takes none from here on. So registers and
+/// masks are those of the same moment as what is pending.
+fn describe(heard: Heard, one: &Seen, process: &FrozenProcess) -> Result<Asked, KindError> {
+    let (later, answers) = heard.process;
+    let records = answered(later, &answers)?;
+    let mut threads = Vec::with_capacity(process.threads.len() + 1);
+    if process.leader_dead {
+        threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
+    }
+    for (thread, (later, answers)) in process.threads.iter().zip(heard.threads) {
+        threads.push(Thread {
+            tid: thread.tid,
+            dead: false,
+            mask: thread.mask(),
+            registers: arch::registers_to_bytes(thread.registers()),
+            xstate: thread.xstate()?,
+            records: answered(later, &answers)?,
+        });
+    }
+    Ok(Asked { records, threads, brk: heard.brk, lock_future: heard.lock_future, keys: heard.keys, clocks: heard.clocks })
 }
 
 fn ask_through(
     scratch: &Scratch,
     one: &Seen,
     process: &mut FrozenProcess,
-    (mut batch, later): (Batch, Vec<Later<Record>>),
+    Asking { mut batch, later }: Asking,
     mut asking: Vec<Asking>,
-) -> Result<Asked, KindError> {
+) -> Result<Heard, KindError> {
     let brk: Row = fields::ask_break(&mut batch);
     let keys = key::ask(&mut batch);
     let clocks = [libc::CLOCK_MONOTONIC, libc::CLOCK_BOOTTIME].map(|clock| ask_clock(clock, &mut batch));
     let answers = scratch.run(&mut process.threads[0], &batch)?;
     let clocks = clocks.map(|buffer| answers.word(buffer, 0).saturating_mul(1_000_000_000).saturating_add(answers.word(buffer, 1)));
-    let records = answered(later, &answers)?;
     let brk = fields::read_break(&answers, brk);
     let keys = key::read(&answers, &keys);
-    let mut threads = Vec::with_capacity(process.threads.len() + 1);
-    if process.leader_dead {
-        threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
-    }
+    let mut threads = Vec::with_capacity(process.threads.len());
     for wave in process.threads.chunks_mut(MOST_SLOTS) {
         let asking = asking.drain(..wave.len()).collect();
         threads.extend(ask_wave(scratch, wave, asking)?);
     }
-    Ok(Asked { records, threads, brk, lock_future: lock_future(one, scratch)?, keys, clocks: clocks.into() })
+    Ok(Heard { process: (later, answers), threads, brk, lock_future: lock_future(one, scratch)?, keys, clocks: clocks.into() })
 }
 
 /// The time of a clock: in a time namespace it is another than ours.
@@ -115,40 +141,27 @@ fn lock_future(one: &Seen, scratch: &Scratch) -> Result<i32, KindError> {
     })
 }
 
-fn probe<'a>(one: &'a Seen, tid: i32, mask: u64, status: &'a crate::proc::Status) -> TaskProbe<'a> {
-    TaskProbe { pid: one.pid, tid, dir: &one.dir, status, mask }
+fn probe<'a>(one: &'a Seen, tid: i32, status: &'a crate::proc::Status) -> TaskProbe<'a> {
+    TaskProbe { pid: one.pid, tid, dir: &one.dir, status }
 }
 
-fn asking(one: &Seen, thread: &Stopped) -> Result<Asking, KindError> {
-    let dir = match one.dir.task(thread.tid) {
+fn asking(one: &Seen, tid: i32) -> Result<Asking, KindError> {
+    let dir = match one.dir.task(tid) {
         Ok(dir) => dir,
         // The directory of a process with a dead leader is that of a thread already.
-        Err(_) => crate::proc::ProcDir::open(thread.tid)?,
+        Err(_) => crate::proc::ProcDir::open(tid)?,
     };
-    let status = dir.status().map_err(|error| gone(error, thread.tid))?;
-    let probe = TaskProbe { pid: one.pid, tid: thread.tid, dir: &dir, status: &status, mask: thread.mask() };
+    let status = dir.status().map_err(|error| gone(error, tid))?;
     let mut batch = Batch::new();
-    let later = questions(THREAD_KINDS, &probe, &mut batch)?;
-    let thread = Thread {
-        tid: thread.tid,
-        dead: false,
-        mask: thread.mask(),
-        registers: arch::registers_to_bytes(thread.registers()),
-        xstate: thread.xstate()?,
-        records: Vec::new(),
-    };
-    Ok(Asking { thread, batch, later })
+    let later = questions(THREAD_KINDS, &TaskProbe { pid: one.pid, tid, dir: &dir, status: &status }, &mut batch)?;
+    Ok(Asking { batch, later })
 }
 
 /// Asks some threads at the same time.
-fn ask_wave(scratch: &Scratch, wave: &mut [Stopped], asking: Vec<Asking>) -> Result<Vec<Thread>, KindError> {
+fn ask_wave(scratch: &Scratch, wave: &mut [Stopped], asking: Vec<Asking>) -> Result<Vec<(Vec<Later<Record>>, Answers)>, KindError> {
     let mut work: Vec<(&mut Stopped, &Batch)> = wave.iter_mut().zip(asking.iter().map(|one| &one.batch)).collect();
     let answers = scratch.run_each(&mut work)?;
-    let described = asking.into_iter().zip(&answers).map(|(one, answers)| {
-        let records = answered(one.later, answers)?;
-        Ok(Thread { records, ..one.thread })
-    });
-    described.collect()
+    Ok(asking.into_iter().map(|one| one.later).zip(answers).collect())
 }
 
 fn gone(error: ProcError, tid: i32) -> KindError {

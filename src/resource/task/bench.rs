@@ -72,7 +72,7 @@ impl Child {
     pub fn capture<K: TaskKind>(&mut self, kind: &K) -> Result<K::State, KindError> {
         let dir = ProcDir::open(self.pid)?;
         let status = dir.status()?;
-        let probe = TaskProbe { pid: self.pid, tid: self.pid, dir: &dir, status: &status, mask: 0 };
+        let probe = TaskProbe { pid: self.pid, tid: self.pid, dir: &dir, status: &status };
         let mut ask = Batch::new();
         let later = kind.capture(&probe, &mut ask)?;
         let answers = self.scratch.run(&mut self.frozen.processes[0].threads[0], &ask)?;

@@ -28,7 +28,7 @@ impl TaskKind for Pending {
 
     fn capture(&self, probe: &TaskProbe<'_>, _ask: &mut Batch) -> Result<Later<PendingV1>, KindError> {
         let (pid, tid) = (probe.pid, probe.tid);
-        // After the batch, which has read the timers: what expires in between is rather kept twice than lost.
+        // After the batches, in which the task may take signals; they have read the timers, and what expires since is rather kept twice than lost.
         Ok(Box::new(move |_| Ok(PendingV1 { signals: siginfo::pending(pid, tid, true)? })))
     }
 
