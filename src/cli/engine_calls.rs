@@ -55,6 +55,7 @@ impl Engine for Reprise {
         // A dry run makes nothing, no namespaces either.
         let place = if policies.dry_run { Some(Place::Host) } else { between(opened.ids)? };
         let Some(place) = place else { return Ok(None) };
-        crate::engine::restart(opened, &request.clone().at(place), policies, observer).map(Some)
+        let ready = crate::engine::prepare_restart(opened, &request.clone().at(place), policies, observer)?;
+        Ok(crate::engine::release_restart(vec![ready], policies, observer)?.pop())
     }
 }

@@ -22,4 +22,4 @@ mod tree;
 mod write;
 
 pub use checkpoint::checkpoint;
-pub use restart::{Opened, open as open_restart, restart};
+pub use restart::{Opened, Ready, open as open_restart, prepare as prepare_restart, release as release_restart};

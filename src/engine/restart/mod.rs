@@ -1,7 +1,8 @@
 //! The restart: load, review, plan, build, raise and fill, bind, commit, release.
 //!
-//! Reads like a table of contents. Until the release any failure kills every stub, and nothing is left behind. Two steps, because
-//! between them the caller may have to move into namespaces of its own: [`open`] reads and decides, [`restart`] does it.
+//! Reads like a table of contents. Until the release any failure kills every stub, and nothing is left behind. Three steps: [`open`] reads and
+//! decides; then the caller may have to move into namespaces of its own; [`prepare`] makes a job that stands [`Ready`]; [`release`] lets
+//! one or several of them run.
 
 mod bind;
 mod build;
@@ -17,6 +18,7 @@ pub(super) mod load;
 mod plan;
 mod prove;
 mod raise;
+mod ready;
 mod space;
 mod spool;
 mod table;
@@ -28,14 +30,15 @@ use std::time::{Duration, Instant};
 pub use error::PlanError;
 pub use graph::Graph;
 pub use prove::prove;
+use ready::Standing;
+pub use ready::{Ready, release};
 
 use super::note::Notes;
-use super::observe::{Observer, RestartReport};
+use super::observe::Observer;
 use super::request::{Place, RestartRequest, Source};
 use super::review;
 use crate::error::{At, Failure, Stage};
-use crate::image::{OTHER_RELEASE, Snapshot, State};
-use crate::policy::event::{PidPair, RunningEvent, Timings};
+use crate::image::{OTHER_RELEASE, Snapshot};
 use crate::policy::relocate::{Relocation, Relocations};
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack};
@@ -87,64 +90,63 @@ fn relocations(rules: &[Relocation]) -> Relocations {
     Relocations::new(&rules.iter().map(resolved).collect::<Vec<_>>())
 }
 
-/// Brings a job back. Its processes run when this returns; the caller waits for [`RestartReport::lead`]. In a dry run nothing is made.
-pub fn restart(
-    mut opened: Opened,
-    request: &RestartRequest,
-    policies: &mut Stack,
-    observer: &mut dyn Observer,
-) -> Result<RestartReport, Failure> {
+/// Makes a job of which every process stands ready, or in a dry run only decides how.
+pub fn prepare(mut opened: Opened, request: &RestartRequest, policies: &mut Stack, observer: &mut dyn Observer) -> Result<Ready, Failure> {
     const MOST_ATTEMPTS: u32 = 5;
     const PAUSE: Duration = Duration::from_millis(30);
-    let _too_large = process::FileSizeIgnored::begin();
     let mut notes = Notes::default();
     let mut attempt = 1;
     let reviewed = review::review(&mut opened.snapshot, &mut opened.graph, &mut opened.relocations, policies, &mut notes);
     let result = reviewed.and_then(|()| {
         let mut pages = opened.pages.take().expect("nobody has used it");
         loop {
-            let result = run(&mut pages, &opened, request, policies, observer, &mut notes);
+            let result = make(&mut pages, &opened, request, policies.dry_run, observer, &mut notes);
             if result.is_err() {
                 // Every stub has been killed: none may keep its id as a zombie of ours.
                 process::reap_killed();
             }
             // Ids of a job that has just been killed are invisible in /proc a moment before the kernel has freed them.
             let id_taken = |failure: &Failure| matches!(failure.cause.downcast_ref(), Some(KindError::IdTaken { .. }));
-            if attempt == MOST_ATTEMPTS || !result.as_ref().is_err_and(id_taken) {
-                break result;
-            }
-            let Some(again) = pages.again(&request.source) else { break result };
+            let failure = match result {
+                Ok(standing) => break Ok((standing, pages)),
+                Err(failure) if attempt == MOST_ATTEMPTS || !id_taken(&failure) => break Err(failure),
+                Err(failure) => failure,
+            };
+            let Some(again) = pages.again(&request.source) else { break Err(failure) };
             pages = again?;
             attempt += 1;
             std::thread::sleep(PAUSE);
         }
     });
+    let made = result.map(|(standing, pages)| Ready::new(opened, standing, pages, request));
     notes.take().into_iter().for_each(|message| observer.message(message));
-    result.map(|report| RestartReport { decisions: policies.decisions().to_vec(), ..report })
+    made
 }
 
-fn run(
+/// Everything up to processes that wait for their release; nothing in a dry run.
+fn make(
     pages: &mut load::Pages,
     opened: &Opened,
     request: &RestartRequest,
-    policies: &mut Stack,
+    is_dry_run: bool,
     observer: &mut dyn Observer,
     notes: &mut Notes,
-) -> Result<RestartReport, Failure> {
+) -> Result<Option<Standing>, Failure> {
     let (snapshot, graph) = (opened.snapshot.as_ref(), &opened.graph);
+    let _too_large = process::FileSizeIgnored::begin();
 
     observer.stage(Stage::Plan);
     if opened.ids != Ids::New && !pages.is_seekable() && ids::are_still_the_jobs(snapshot) {
         pages.spool()?;
         ids::wait_until_free(snapshot);
     }
-    if opened.ids != Ids::New && request.place == Place::Host && !policies.dry_run {
+    if opened.ids != Ids::New && request.place == Place::Host && !is_dry_run {
         ids::wait_for_zombies(snapshot);
     }
     let plan = plan::plan(snapshot, graph, request, opened.ids, &opened.relocations, notes);
     let plan = plan.map_err(|failure| naming_release(failure, snapshot))?;
-    if policies.dry_run {
-        return Ok(RestartReport { is_dry_run: true, total_us: microseconds(opened.begun), ..RestartReport::default() });
+    if is_dry_run {
+        return Ok(None);
     }
 
     observer.stage(Stage::Build);
@@ -158,54 +160,7 @@ fn run(
     observer.stage(Stage::Bind);
     build::after_births(snapshot, graph, &plan, &mut built, &job.ids(snapshot), notes)?;
     bind::bind((snapshot, graph), &plan, &built, &mut job, notes)?;
-
-    observer.stage(Stage::Release);
-    let report = RestartReport {
-        lead: plan.lead(snapshot).map(|index| job.pid_of(index)),
-        pids: snapshot.processes.iter().enumerate().map(|(index, saved)| (saved.pid, job.pid_of(index))).collect(),
-        threads: job.n_threads(),
-        page_bytes,
-        total_us: microseconds(opened.begun),
-        ..RestartReport::default()
-    };
-    if policies.hears(Name::PreResume) {
-        policies.ask(&Event::PreResume(report.event())).at(Stage::Review)?;
-    }
-    if request.compare {
-        compare::compare(snapshot, &plan, pages, &mut job, notes)?;
-    }
-    let prepared = build::commit(snapshot, graph, &plan, &built, notes)?;
-    send_signals(&job, &snapshot.processes, request.signal)?;
-    let committed = prepared.make(notes)?;
-    match job.release(report.lead) {
-        Ok(()) => {
-            built.keep();
-            committed.keep(notes);
-        }
-        Err(failure) => {
-            committed.undo(notes);
-            return Err(failure);
-        }
-    }
-    drop(plan);
-    Ok(RestartReport { total_us: microseconds(opened.begun), ..report })
-}
-
-impl RestartReport {
-    /// The report as policies see it.
-    pub fn event(&self) -> RunningEvent {
-        RunningEvent {
-            pids: self.pids.iter().map(|(old, new)| PidPair { old: *old, new: *new, inner: None }).collect(),
-            lead: self.lead,
-            threads: self.threads,
-            page_bytes: self.page_bytes,
-            timings: Timings { frozen_us: 0, total_us: self.total_us },
-        }
-    }
-}
-
-fn microseconds(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    Ok(Some(Standing { job, built, plan, page_bytes }))
 }
 
 /// Where another release is needed, says which.
@@ -214,22 +169,6 @@ fn naming_release(mut failure: Failure, snapshot: &Snapshot) -> Failure {
         failure.remedy = Some(format!("restart it with release {}, which wrote it, or a newer one", snapshot.origin.program));
     }
     failure
-}
-
-/// Stopped processes stay stopped unless a signal was asked for. They are stopped by ptrace: the signal waits until they are let go.
-fn send_signals(job: &raise::Job, saved: &[crate::image::Process], signal: Option<i32>) -> Result<(), Failure> {
-    for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
-        let signal = match (signal, saved.state) {
-            (Some(signal), _) => Some(signal),
-            (None, State::Stopped(stop)) => Some(stop),
-            (None, State::Running | State::Zombie(_)) => None,
-        };
-        if let Some(signal) = signal {
-            let error = |errno| crate::resource::KindError::host(format!("send signal {signal}"), errno);
-            process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,161 @@
+//! *commit* and *release*: jobs that stand ready, and what happens to them together.
+//!
+//! Relies on stubs dying with us: a job that is dropped before its release leaves nothing behind. What others can see is changed when
+//! every process of every job stands ready, and undone if one of them cannot be let go.
+
+use std::time::Instant;
+
+use super::build::{self, Commits, Objects};
+use super::plan::Plan;
+use super::{Opened, compare, load, raise};
+use crate::engine::note::Notes;
+use crate::engine::observe::{Observer, RestartReport};
+use crate::engine::request::RestartRequest;
+use crate::error::{At, Failure, Stage};
+use crate::image::{Process, State};
+use crate::policy::event::{PidPair, RunningEvent, Timings};
+use crate::policy::{Event, Name, Stack};
+use crate::resource::KindError;
+use crate::sys::process;
+
+/// A job that was made and does not run yet: [`release`] lets it go, dropping it kills every process. In a dry run there is none.
+pub struct Ready {
+    opened: Opened,
+    standing: Option<Standing>,
+    pages: load::Pages,
+    report: RestartReport,
+    /// The signal that every process gets first.
+    signal: Option<i32>,
+    compare: bool,
+}
+
+/// What was made. The order matters when it is dropped: first the stubs, then what they have been given, then who acts for them.
+pub(super) struct Standing {
+    pub job: raise::Job,
+    pub built: Objects,
+    pub plan: Plan,
+    pub page_bytes: u64,
+}
+
+impl Ready {
+    pub(super) fn new(opened: Opened, standing: Option<Standing>, pages: load::Pages, request: &RestartRequest) -> Ready {
+        let report = standing.as_ref().map_or_else(RestartReport::default, |standing| standing.report(&opened));
+        let report = RestartReport { is_dry_run: standing.is_none(), total_us: microseconds(opened.begun), ..report };
+        Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare }
+    }
+
+    /// What was made, as it stands now.
+    pub fn report(&self) -> &RestartReport {
+        &self.report
+    }
+
+    /// The last look: scripts, and the comparison with the context file. Then everything is prepared that others will see.
+    fn commit(&mut self, policies: &mut Stack, notes: &mut Notes) -> Result<Option<Commits>, Failure> {
+        let Some(Standing { job, built, plan, .. }) = &mut self.standing else { return Ok(None) };
+        if policies.hears(Name::PreResume) {
+            policies.ask(&Event::PreResume(self.report.event())).at(Stage::Review)?;
+        }
+        let (snapshot, graph) = (self.opened.snapshot.as_ref(), &self.opened.graph);
+        if self.compare {
+            compare::compare(snapshot, plan, &mut self.pages, job, notes)?;
+        }
+        let prepared = build::commit(snapshot, graph, plan, built, notes)?;
+        send_signals(job, &snapshot.processes, self.signal)?;
+        Ok(Some(prepared))
+    }
+
+    /// Lets it run.
+    fn go(&mut self) -> Result<(), Failure> {
+        let Some(Standing { job, built, plan, .. }) = self.standing.take() else { return Ok(()) };
+        job.release(self.report.lead)?;
+        built.keep();
+        drop(plan);
+        self.report.total_us = microseconds(self.opened.begun);
+        Ok(())
+    }
+}
+
+impl Standing {
+    fn report(&self, opened: &Opened) -> RestartReport {
+        let snapshot = opened.snapshot.as_ref();
+        RestartReport {
+            lead: self.plan.lead(snapshot).map(|index| self.job.pid_of(index)),
+            pids: snapshot.processes.iter().enumerate().map(|(index, saved)| (saved.pid, self.job.pid_of(index))).collect(),
+            threads: self.job.n_threads(),
+            page_bytes: self.page_bytes,
+            ..RestartReport::default()
+        }
+    }
+}
+
+/// Lets jobs run, all or none: each is looked at and committed before the first of them goes. The caller waits for the leads.
+pub fn release(mut jobs: Vec<Ready>, policies: &mut Stack, observer: &mut dyn Observer) -> Result<Vec<RestartReport>, Failure> {
+    let _too_large = process::FileSizeIgnored::begin();
+    observer.stage(Stage::Release);
+    let mut notes = Notes::default();
+    let result = release_all(&mut jobs, policies, &mut notes);
+    if result.is_err() {
+        jobs.clear();
+        process::reap_killed();
+    }
+    notes.take().into_iter().for_each(|message| observer.message(message));
+    result?;
+    let decisions = policies.decisions();
+    Ok(jobs.into_iter().map(|job| RestartReport { decisions: decisions.to_vec(), ..job.report }).collect())
+}
+
+fn release_all(jobs: &mut [Ready], policies: &mut Stack, notes: &mut Notes) -> Result<(), Failure> {
+    let prepared = jobs.iter_mut().map(|job| job.commit(policies, notes)).collect::<Result<Vec<_>, _>>()?;
+    let mut committed: Vec<Commits> = Vec::new();
+    let mut failure = None;
+    for commits in prepared {
+        match commits.unwrap_or_default().make(notes) {
+            Ok(made) => committed.push(made),
+            Err(error) => {
+                failure = Some(error);
+                break;
+            }
+        }
+    }
+    let mut n_gone = 0;
+    while failure.is_none() && n_gone < jobs.len() {
+        failure = jobs[n_gone].go().err();
+        n_gone += usize::from(failure.is_none());
+    }
+    committed.drain(n_gone..).rev().for_each(|made| made.undo(notes));
+    committed.into_iter().for_each(|made| made.keep(notes));
+    failure.map_or(Ok(()), Err)
+}
+
+impl RestartReport {
+    /// The report as policies see it.
+    pub fn event(&self) -> RunningEvent {
+        RunningEvent {
+            pids: self.pids.iter().map(|(old, new)| PidPair { old: *old, new: *new, inner: None }).collect(),
+            lead: self.lead,
+            threads: self.threads,
+            page_bytes: self.page_bytes,
+            timings: Timings { frozen_us: 0, total_us: self.total_us },
+        }
+    }
+}
+
+fn microseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Stopped processes stay stopped unless a signal was asked for. They are stopped by ptrace: the signal waits until they are let go.
+fn send_signals(job: &raise::Job, saved: &[Process], signal: Option<i32>) -> Result<(), Failure> {
+    for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
+        let signal = match (signal, saved.state) {
+            (Some(signal), _) => Some(signal),
+            (None, State::Stopped(stop)) => Some(stop),
+            (None, State::Running | State::Zombie(_)) => None,
+        };
+        if let Some(signal) = signal {
+            let error = |errno| KindError::host(format!("send signal {signal}"), errno);
+            process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
+        }
+    }
+    Ok(())
+}
