@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::request::CheckpointRequest;
 use crate::image::Scope;
 use crate::proc::{ProcDir, ProcError, Status, all_pids};
+use crate::sys::interruption;
 
 /// A job in another pid namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +75,16 @@ fn children() -> Result<BTreeMap<i32, Vec<(i32, Status)>>, ProcError> {
         }
     }
     Ok(children)
+}
+
+/// Whether somebody who entered our pid namespace from outside has made a checkpoint in it and is about to say so.
+pub fn has_finishing_visitor() -> bool {
+    const OUTSIDE: i32 = 0;
+    let is_finishing = |pid: i32| {
+        let stat = ProcDir::open(pid).and_then(|dir| dir.stat());
+        stat.is_ok_and(|stat| stat.ppid == OUTSIDE && stat.comm.as_encoded_bytes() == interruption::FINISHING.to_bytes())
+    };
+    all_pids().is_ok_and(|pids| pids.into_iter().any(is_finishing))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::exit;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -25,6 +26,7 @@ use super::link::{Link, Message};
 use super::{Step, Unavailable};
 use crate::cli::exit::{self, Ending};
 use crate::cli::wait;
+use crate::engine::elsewhere;
 use crate::sys::cli_support::pidfd;
 use crate::sys::{namespace, process};
 
@@ -98,6 +100,7 @@ impl Inner {
         }
         // Fails when there is nobody left.
         while process::wait_all(-1).is_ok() {}
+        let_visitors_finish();
         exit(0);
     }
 
@@ -106,6 +109,16 @@ impl Inner {
         if self.link.send(message).is_err() {
             exit(exit::HELPER.into());
         }
+    }
+}
+
+/// A worker from outside that has saved and killed the job is in this namespace, too, and has yet to say so: it gets a moment before the kernel kills
+/// it with us.
+fn let_visitors_finish() {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE && elsewhere::has_finishing_visitor() {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 
