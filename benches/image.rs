@@ -58,6 +58,7 @@ fn snapshot() -> Snapshot {
         origin: Origin::default(),
         scope: Scope::Tree,
         ids: vec![1],
+        scopes: vec![],
         processes: vec![process],
         memories: vec![Memory { parent: None, areas: vec![area], fields, auxv, exe: None, lock_future: 0, keys: 0 }],
         tables: vec![Table::default()],

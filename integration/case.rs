@@ -50,6 +50,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::commands::cases,
     crate::looking::cases,
     crate::decisions::cases,
+    crate::attributes::cases,
     crate::ownership::cases,
     crate::scripts::cases,
     crate::ready_made::cases,

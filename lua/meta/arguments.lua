@@ -12,7 +12,7 @@
 --- `pre-checkpoint`, `frozen`: a checkpoint was asked for.
 ---@class cr.JobEvent
 ---@field ids integer[] The ids as they were given; what they name is `scope`.
----@field scope string What the ids name: `tree`, `process`, `group` or `session`.
+---@field scope string What the ids name, or the first of them where they are of several types: `tree`, `process`, `group`, `session`, `share`, `cgroup` or `batch`.
 ---@field processes cr.Member[] The processes that will be saved.
 ---@field options cr.Options What was asked for.
 ---@field freeze_us? integer How long the job has stood still, microseconds; nil before it stands.
@@ -131,7 +131,7 @@
 ---@field host string Host it was written on.
 ---@field kernel string Kernel it was written on.
 ---@field time integer When it was written, seconds since 1970.
----@field scope string What the ids named: `tree`, `process`, `group` or `session`.
+---@field scope string What the ids named, or the first of them: `tree`, `process`, `group`, `session`, `share`, `cgroup` or `batch`.
 ---@field ids integer[] The ids given to the checkpoint.
 ---@field processes cr.Member[] The processes in it.
 ---@field threads integer Threads in it.

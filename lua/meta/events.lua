@@ -179,8 +179,9 @@
 --- When a context file has been read.
 ---
 --- **The job** does not exist yet, nothing was made. **It decides** where files are (`relocate`, leading path components and what takes their place), and
---- whether the processes keep their ids: `pid = "keep"` needs them free, `"new"` takes others, `"namespace"` gives the job user, pid and mount namespaces of its own, in
---- which they are free. Rules of `--relocate` come first, then those of all scripts; `pid` is decided by the first who has an opinion. `cr.fail` refuses.
+--- whether the processes keep their ids: `pid = "keep"` needs them free, `"any"` takes others if they are not, `"new"` always takes others, `"namespace"` gives the job user, pid and mount namespaces of its own, in
+--- which they are free. Rules of `--relocate` come first, then those of all scripts; `pid` is decided by the first who has an opinion, as are
+--- `cwd` and `root`: with `"ignore"` every process gets the working or root directory of the restarter. `cr.fail` refuses.
 ---
 --- ```lua
 --- local cr = require "cr"

@@ -65,13 +65,21 @@
 --- Whether a restarted job keeps its process ids.
 ---@alias cr.IdWord
 ---| "keep" # it keeps them; they must be free
+---| "any" # it keeps them if they are free, and else gets new ones
 ---| "new" # it gets new ones
 ---| "namespace" # it keeps them in user, pid and mount namespaces of its own, where they are free
+
+--- Where restarted processes find a directory of their own.
+---@alias cr.DirectoryWord
+---| "keep" # where it was. The default
+---| "ignore" # where the restarter is
 
 --- Paths and ids of a restart; what is left out is not decided.
 ---@class cr.RestartVerdict
 ---@field relocate? table<string, string> Leading components of absolute paths, and what takes their place.
 ---@field pid? cr.IdWord Whether the processes keep their ids.
+---@field cwd? cr.DirectoryWord Where they find their working directory.
+---@field root? cr.DirectoryWord Where they find their root directory.
 
 --- An exit status from 0 to 255, as a number or as a field.
 ---@alias cr.StatusVerdict integer|cr.Status

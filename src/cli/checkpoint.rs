@@ -14,12 +14,13 @@ use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
 use super::text::{self, Attempt};
 use super::worker::{self, Principal, WorkerError};
-use super::{high, policies, preflight};
+use super::{attributes, high, policies, preflight};
 use crate::engine::elsewhere;
 use crate::engine::lost::Home;
 use crate::engine::observe::Message;
-use crate::engine::request::CheckpointRequest;
+use crate::engine::request::{CheckpointRequest, Target};
 use crate::error::{At, Failure, Stage};
+use crate::policy::attribute::AtCheckpoint;
 use crate::policy::event::FailureEvent;
 use crate::policy::{Event, Opinion, Stack, Verdict};
 use crate::sys::interruption::{self, Interruption};
@@ -85,7 +86,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let mut reporter = Reporter::new(streams, said.general, said.kmsg);
     let requester = nix::unistd::getpid().as_raw();
     let request = operands.and_then(|operands| Ok(high::checkpoint_request(&said, &operands, requester)?));
-    let request = match request {
+    let mut request = match request {
         Ok(request) => request,
         Err(stop) => {
             let Some(refusal) = show_or_refuse(&mut reporter, &program, stop) else { return Ending::Status(0) };
@@ -93,20 +94,36 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
             return Ending::Status(refusal.status());
         }
     };
-    let ended = worker::supervise(Principal::Front, request.time_limit, || work(&said, &request, engine, &mut reporter));
+    let rule = match attributes::named(said.scripting.attributes.as_deref()) {
+        Ok(attributes) => AtCheckpoint::new(attributes, attributes::ids(&request.targets)),
+        Err(failure) => return Ending::Status(unreached(&failure, &mut reporter)),
+    };
+    attributes::settle(&mut request, &rule, said.afterwards.is_said);
+    let ended = worker::supervise(Principal::Front, request.time_limit, || work(&said, &request, &rule, engine, &mut reporter));
     ended.unwrap_or_else(|error| unanswered(error, &mut reporter))
 }
 
 /// What the worker does: a job in namespaces of its own is visited there, under the ids that it has there.
-fn work(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> Ending {
+fn work(
+    said: &CheckpointSaid,
+    request: &CheckpointRequest,
+    rule: &AtCheckpoint,
+    engine: &mut dyn Engine,
+    reporter: &mut Reporter<'_, '_>,
+) -> Ending {
     let job = match elsewhere::find(request).at(Stage::Select) {
-        Ok(None) => return as_asked(save(said, request, engine, reporter)),
+        Ok(None) => return as_asked(save(said, request, rule, engine, reporter)),
         Ok(Some(job)) => job,
         Err(failure) => return Ending::Status(unreached(&failure, reporter)),
     };
-    let request = CheckpointRequest { ids: job.ids.clone(), home: Some(Home::own()), ..request.clone() };
+    let scope = request.targets.first().map(|target| target.scope).unwrap_or_default();
+    let targets = job.ids.iter().map(|id| Target { scope, id: (*id).into() }).collect();
+    let request = CheckpointRequest { targets, home: Some(Home::own()), ..request.clone() };
     let ended = visit(&job, request.time_limit, |arrived| match arrived.at(Stage::Select) {
-        Ok(()) => as_asked(save(said, &CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request }, engine, reporter)),
+        Ok(()) => {
+            let request = CheckpointRequest { requester: nix::unistd::getpid().as_raw(), ..request };
+            as_asked(save(said, &request, rule, engine, reporter))
+        }
         Err(failure) => Ending::Status(unreached(&failure, reporter)),
     });
     ended.unwrap_or_else(|error| unanswered(error, reporter))
@@ -137,14 +154,20 @@ fn unreached(failure: &Failure, reporter: &mut Reporter<'_, '_>) -> u8 {
 }
 
 /// The checkpoint itself.
-fn save(said: &CheckpointSaid, request: &CheckpointRequest, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> u8 {
+fn save(
+    said: &CheckpointSaid,
+    request: &CheckpointRequest,
+    rule: &AtCheckpoint,
+    engine: &mut dyn Engine,
+    reporter: &mut Reporter<'_, '_>,
+) -> u8 {
     if said.general.verbose > 0
         && let Some(line) = high::target_line(&request.destination)
     {
         reporter.line(&line);
     }
     let mut unheard = Vec::new();
-    let policies = policies::for_checkpoint(said, &mut unheard);
+    let policies = policies::for_checkpoint(said, rule, &mut unheard);
     reporter.log(unheard);
     let mut policies = match policies {
         Ok(policies) => policies,
@@ -225,7 +248,7 @@ mod test {
         let request = high::checkpoint_request(&said, &operands.unwrap(), 1).unwrap();
         let mut streams = Streams { out: &mut out, err: &mut err };
         let mut reporter = Reporter::new(&mut streams, said.general, said.kmsg);
-        let ended = work(&said, &request, &mut Answer(failure), &mut reporter);
+        let ended = work(&said, &request, &AtCheckpoint::default(), &mut Answer(failure), &mut reporter);
         (status(ended), String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

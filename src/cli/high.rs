@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::exit::Refusal;
 use super::flag::destination::Place;
 use super::low::{CheckpointSaid, RestartSaid};
-use crate::engine::request::{CheckpointRequest, Destination, Place as Home, RestartRequest, Source};
+use crate::engine::request::{CheckpointRequest, Destination, Place as Home, RestartRequest, Source, Target};
 
 /// Permission bits of a context file unless `--mode` says otherwise, as BLCR has them.
 pub const DEFAULT_MODE: u32 = 0o400;
@@ -20,8 +20,7 @@ pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requeste
         return Err(Refusal::usage(format!("give one ID, not {number}")));
     };
     Ok(CheckpointRequest {
-        scope: said.scope,
-        ids: vec![process_id(id)?],
+        targets: vec![Target { scope: said.scope, id: process_id(id)?.into() }],
         requester,
         destination: destination(said.place.as_ref(), id),
         creation: said.creation.clone(),
@@ -124,8 +123,7 @@ mod test {
     #[test]
     fn a_bare_id_means_the_defaults_of_the_manual() {
         let expected = CheckpointRequest {
-            scope: Scope::Tree,
-            ids: vec![4242],
+            targets: vec![Target { scope: Scope::Tree, id: 4242 }],
             requester: 77,
             destination: Destination::File("context.4242".into()),
             creation: Creation::Atomic,
@@ -152,7 +150,7 @@ mod test {
             ("5 -f out", 5, "out"),
         ] {
             let request = checkpoint_of(line);
-            assert_eq!((request.ids, request.destination), (vec![id], Destination::File(file.into())), "{line}");
+            assert_eq!((request.targets[0].id, request.destination), (id, Destination::File(file.into())), "{line}");
         }
     }
 

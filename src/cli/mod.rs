@@ -5,6 +5,7 @@
 //! Flags live in [`flag`], one file a topic, so that help texts, man pages and shell completions come from the same definitions.
 //! Relies on `engine` for the work and on `sys` for the few calls that `nix` does not offer safely.
 
+pub mod attributes;
 pub mod checkpoint;
 pub mod engine_calls;
 pub mod exit;

@@ -11,12 +11,14 @@ use std::process::Command;
 
 use serde_json::json;
 
+use super::attributes;
 use super::exit;
 use super::flag::script::Scripting;
 use super::hooks::replay::Recorded;
 use super::low::{CheckpointSaid, RestartSaid};
 use super::namespace::Outside;
 use crate::error::{At, Class, Failure, Stage, Subject};
+use crate::policy::attribute::{AtCheckpoint, AtRestart};
 use crate::policy::command::{CommandPolicy, Commands};
 use crate::policy::rule::{AllowLost, FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
@@ -27,12 +29,14 @@ use crate::script::{Limits, LuaPolicy, Options};
 use crate::sys::cli_support::with_clean_mask;
 
 /// The policies of a checkpoint. What scripts log while they are loaded goes to `unheard`, whether they can be loaded or not.
-pub fn for_checkpoint(said: &CheckpointSaid, unheard: &mut Vec<LogLine>) -> Result<Stack, Failure> {
+pub fn for_checkpoint(said: &CheckpointSaid, rule: &AtCheckpoint, unheard: &mut Vec<LogLine>) -> Result<Stack, Failure> {
     let mut stack = Stack::default();
     stack.dry_run = said.scripting.dry_run;
+    rule.note(&mut stack, !said.afterwards.is_said);
     stack.push(FileRules(said.scripting.rules.clone()));
     stack.push(said.save);
     stack.push(AllowLost(said.allow_lost.clone()));
+    stack.push(rule.clone());
     add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
 }
@@ -47,6 +51,7 @@ pub fn for_restart(said: &RestartSaid, unheard: &mut Vec<LogLine>) -> Result<Sta
         restore => restore.map(|restore| if restore { Ids::Keep } else { Ids::New }),
     };
     stack.push(RestartFlags { relocate: said.relocations.clone(), ids });
+    stack.push(AtRestart::new(attributes::named(said.scripting.attributes.as_deref())?));
     add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
 }

@@ -331,7 +331,8 @@ fn settle(
     let wanted = match ids {
         Ids::Namespace => true,
         Ids::Keep => !namespace::may_choose_ids(),
-        Ids::New => false,
+        // What the engine has settled is never this.
+        Ids::New | Ids::Any => false,
     };
     if inner.is_some() {
         return Ok(Some(namespace::place(request)));

@@ -12,7 +12,7 @@ use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
 use super::output::Output;
-use super::request::{CheckpointRequest, Destination};
+use super::request::{CheckpointRequest, Destination, Target};
 use super::restart::prove;
 use super::survey::survey;
 use super::tree::{SelectError, Selection};
@@ -72,7 +72,7 @@ impl Flow<'_> {
         if !self.policies.hears(Name::Process) {
             losses.look(&members, self.policies, Stage::Select)?;
         }
-        let user = user_of(selection.ids());
+        let user = user_of(selection.lead().or(members.first().copied()));
         let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request, user.as_ref())?) };
 
         observer.stage(Stage::Freeze);
@@ -82,7 +82,7 @@ impl Flow<'_> {
         observer.stage(Stage::Survey);
         let mut draft = survey(&mut frozen, self.policies, losses, notes)?;
         deadline.check().at(Stage::Survey)?;
-        self.complete(&mut draft.snapshot, selection.ids())?;
+        self.complete(&mut draft.snapshot, selection.targets())?;
 
         let proof = self.prove(&draft.snapshot)?;
 
@@ -144,8 +144,8 @@ impl Flow<'_> {
             Destination::Fd(_) => None,
         };
         JobEvent {
-            ids: self.request.ids.clone(),
-            scope: self.request.scope.word().into(),
+            ids: self.request.targets.iter().map(|target| target.id).collect(),
+            scope: self.request.targets.first().map(|target| target.scope).unwrap_or_default().word().into(),
             processes: members.into_iter().map(|pid| Member { pid, name: name(pid).unwrap_or_default() }).collect(),
             options: Options {
                 path: path.map(|path| path.display().to_string()),
@@ -171,12 +171,15 @@ impl Flow<'_> {
     }
 
     /// What the survey does not know: the machine, the request, and what policies decided and keep.
-    fn complete(&mut self, snapshot: &mut Snapshot, ids: &[i32]) -> Result<(), Failure> {
+    fn complete(&mut self, snapshot: &mut Snapshot, targets: &[Target]) -> Result<(), Failure> {
         // The clocks are those that the job saw.
         let Origin { monotonic_ns, boottime_ns, .. } = snapshot.origin;
         snapshot.origin = Origin { monotonic_ns, boottime_ns, ..origin::here() };
-        snapshot.scope = self.request.scope;
-        snapshot.ids = ids.to_vec();
+        snapshot.scope = targets.first().map(|target| target.scope).unwrap_or_default();
+        snapshot.ids = targets.iter().map(|target| target.id).collect();
+        if targets.iter().any(|target| target.scope != snapshot.scope) {
+            snapshot.scopes = targets.iter().map(|target| target.scope).collect();
+        }
         snapshot.decisions = self.policies.decisions().to_vec();
         snapshot.annotations = self.policies.annotations().clone().into_iter().collect();
         snapshot.kept = self.policies.keep().at(Stage::Review)?.unwrap_or_default();
@@ -232,10 +235,10 @@ impl Flow<'_> {
 }
 
 /// As root, the user of the job, whose the context file may become. Groups and sessions may have no process of their number.
-fn user_of(ids: &[i32]) -> Option<Account> {
+fn user_of(lead: Option<i32>) -> Option<Account> {
     let is_root = nix::unistd::geteuid().is_root() && maps_everybody();
-    let lead = ids.first().filter(|_| is_root)?;
-    let status = ProcDir::open(*lead).and_then(|dir| dir.status()).ok()?;
+    let lead = lead.filter(|_| is_root)?;
+    let status = ProcDir::open(lead).and_then(|dir| dir.status()).ok()?;
     Some(status.uids.real).filter(|uid| *uid != 0).map(Account::of)
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::request::CheckpointRequest;
+use super::request::{CheckpointRequest, Target};
 use crate::image::Scope;
 use crate::proc::{ProcDir, ProcError, Status, all_pids};
 use crate::sys::interruption;
@@ -21,15 +21,13 @@ pub struct Elsewhere {
 /// Where the id of a request leads, if it leads into another pid namespace. The `cr_restart` that stands for a job there, and the first
 /// process of its namespace, lead to all that is below. Groups and sessions are not looked for.
 pub fn find(request: &CheckpointRequest) -> Result<Option<Elsewhere>, ProcError> {
-    let &[id] = &request.ids[..] else { return Ok(None) };
-    if id == 0 || !matches!(request.scope, Scope::Tree | Scope::Process) {
-        return Ok(None);
-    }
+    let &[Target { scope: scope @ (Scope::Tree | Scope::Process), id }] = &request.targets[..] else { return Ok(None) };
+    let Some(id) = i32::try_from(id).ok().filter(|id| *id != 0) else { return Ok(None) };
     let status = match ProcDir::open(id).and_then(|dir| dir.status()) {
         Err(ProcError::Gone { .. }) => return Ok(None),
         status => status?,
     };
-    if let Some(first) = first_process(id, &status, request.scope)? {
+    if let Some(first) = first_process(id, &status, scope)? {
         return below(first).map(Some);
     }
     let is_elsewhere = 1 < status.ns_tgid.len();
@@ -94,8 +92,7 @@ mod test {
 
     fn request(scope: Scope, id: i32) -> CheckpointRequest {
         CheckpointRequest {
-            scope,
-            ids: vec![id],
+            targets: vec![Target { scope, id: id.into() }],
             requester: 1,
             destination: Destination::Fd(1),
             creation: Creation::Atomic,

@@ -11,6 +11,7 @@ mod afterwards;
 mod checkpoint;
 mod confined;
 mod holder;
+mod jobs;
 mod note;
 mod origin;
 mod output;

@@ -14,10 +14,8 @@ pub use crate::image::file::{Creation, Owner};
 /// One checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckpointRequest {
-    /// What the ids name.
-    pub scope: Scope,
-    /// The ids; 0 means the requester itself, or its own group or session.
-    pub ids: Vec<i32>,
+    /// What is saved: all that these name, together in one context file.
+    pub targets: Vec<Target>,
     /// The process that stands for the requester: its own id 0, its own group. Never the tool's worker process.
     pub requester: i32,
     /// Where the context file goes.
@@ -42,6 +40,15 @@ pub struct CheckpointRequest {
     pub time_limit: Option<Duration>,
     /// The namespaces of whoever asks, if we have left them for those of the job.
     pub home: Option<Home>,
+}
+
+/// An id, and what it names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// What it names.
+    pub scope: Scope,
+    /// The number; 0 means the requester itself, its own group or its own session.
+    pub id: i64,
 }
 
 /// Where a context file is written.

@@ -2,13 +2,16 @@
 //!
 //! Relies on `/proc`. Asked again and again while the job is being stopped, until it names nobody new. Stops nobody itself.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::request::CheckpointRequest;
+use super::jobs::books;
+use super::request::{CheckpointRequest, Target};
 use super::traced::{Rules, Tracing};
 use crate::error::{Class, Classified, Subject};
 use crate::image::Scope;
 use crate::proc::{ProcDir, ProcError, Stat, all_pids};
+use crate::sys::process::compare_memory;
 use crate::tracee::{TraceeError, freeze};
 
 /// Why a job could not be selected or stopped.
@@ -86,7 +89,7 @@ impl Classified for SelectError {
 /// Which processes a request means.
 pub struct Selection<'a> {
     request: &'a CheckpointRequest,
-    ids: Vec<i32>,
+    targets: Vec<Target>,
 }
 
 /// What the processes of the machine look like at one moment.
@@ -128,24 +131,36 @@ impl<'a> Selection<'a> {
     /// Resolves ids: 0 is the requester itself, and a thread's id means its process.
     pub fn new(request: &'a CheckpointRequest) -> Result<Selection<'a>, SelectError> {
         let requester = ProcDir::open(request.requester)?.stat()?;
-        let mut ids = Vec::new();
-        for &id in &request.ids {
-            let id = match (id, request.scope) {
-                (0, Scope::Tree | Scope::Process) => request.requester,
+        let mut targets = Vec::new();
+        for &Target { scope, id } in &request.targets {
+            let pid = match scope {
+                Scope::Cgroup | Scope::Batch => {
+                    targets.push(Target { scope, id });
+                    continue;
+                }
+                _ => i32::try_from(id).map_err(|_| absent(scope, id))?,
+            };
+            let pid = match (pid, scope) {
                 (0, Scope::Group) => requester.pgrp,
                 (0, Scope::Session) => requester.session,
-                (id, Scope::Tree | Scope::Process) => thread_group(id)?,
+                (0, _) => request.requester,
                 (id, Scope::Group | Scope::Session) => id,
+                (id, _) => thread_group(id)?,
             };
-            forbid_init(id)?;
-            ids.push(id);
+            forbid_init(pid)?;
+            targets.push(Target { scope, id: pid.into() });
         }
-        Ok(Selection { request, ids })
+        Ok(Selection { request, targets })
     }
 
-    /// The ids asked for, resolved.
-    pub fn ids(&self) -> &[i32] {
-        &self.ids
+    /// What was asked for, with the ids that it stands for.
+    pub fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    /// The process that has the number of the first id, if processes have such numbers.
+    pub fn lead(&self) -> Option<i32> {
+        self.targets.first().and_then(process_of)
     }
 
     /// The processes that belong to the job now, ascending. Never empty.
@@ -153,13 +168,18 @@ impl<'a> Selection<'a> {
         let census = Census::take()?;
         let own = std::process::id().cast_signed();
         let mut members = BTreeSet::new();
-        for &id in &self.ids {
-            members.extend(self.named_by(id, &census, own));
+        for target in &self.targets {
+            let named = named_by(target, &census, own);
+            if named.is_empty() && self.targets.len() > 1 {
+                return Err(absent(target.scope, target.id));
+            }
+            members.extend(named);
         }
         // Neither ourselves nor what works for us, whatever descends from whom.
         for pid in census.descendants(own, |_| false) {
             members.remove(&pid);
         }
+        let asked_for: Vec<i32> = self.targets.iter().filter_map(process_of).collect();
         for pid in members.clone() {
             let Some(stat) = census.stats.get(&pid) else { continue };
             const PF_KTHREAD: u32 = 0x0020_0000;
@@ -167,7 +187,7 @@ impl<'a> Selection<'a> {
                 return Err(SelectError::Forbidden { pid, what: "a thread of the kernel" });
             }
             forbid_init(pid)?;
-            if asked_to_be_left_out(pid, stat, &self.ids) {
+            if asked_to_be_left_out(pid, stat, &asked_for) {
                 members.remove(&pid);
             }
         }
@@ -175,21 +195,10 @@ impl<'a> Selection<'a> {
         // A leader that ended before its threads looks like a zombie with several threads.
         let alive = members.iter().any(|pid| census.stats.get(pid).is_some_and(|stat| stat.state != 'Z' || 1 < stat.num_threads));
         if !alive {
-            let why = format!("{} {} names no process that runs and may be saved", scope_word(self.request.scope), list(&self.ids));
+            let why = format!("{} names no process that runs and may be saved", list(&self.targets));
             return Err(SelectError::Nothing { why });
         }
         Ok(members.into_iter().collect())
-    }
-
-    fn named_by(&self, id: i32, census: &Census, own: i32) -> BTreeSet<i32> {
-        let all = census.stats.values();
-        match self.request.scope {
-            Scope::Process => all.filter(|stat| stat.pid == id).map(|stat| stat.pid).collect(),
-            Scope::Group => all.filter(|stat| stat.pgrp == id).map(|stat| stat.pid).collect(),
-            Scope::Session => all.filter(|stat| stat.session == id).map(|stat| stat.pid).collect(),
-            Scope::Tree if census.stats.contains_key(&id) => census.descendants(id, |pid| pid == own),
-            Scope::Tree => BTreeSet::new(),
-        }
     }
 
     /// Refuses or leaves out processes that are traced or trace, as the request says.
@@ -201,12 +210,39 @@ impl<'a> Selection<'a> {
         if let Some(ours) = all.iter().find(|one| members.contains(&one.tracee) && freeze::is_ours(one.tracer)) {
             return Err(TraceeError::Busy { pid: ours.tracee, tracer: ours.tracer }.into());
         }
-        let branch = |pid| match self.request.scope {
-            Scope::Tree => census.descendants(pid, |_| false),
-            Scope::Process | Scope::Group | Scope::Session => BTreeSet::from([pid]),
-        };
+        let has_trees = self.targets.iter().any(|target| target.scope == Scope::Tree);
+        let branch = |pid| if has_trees { census.descendants(pid, |_| false) } else { BTreeSet::from([pid]) };
         Rules { ptraced: self.request.ptraced, ptracer: self.request.ptracer }.apply(&all, members, branch)
     }
+}
+
+/// The processes that an id names now.
+fn named_by(target: &Target, census: &Census, own: i32) -> BTreeSet<i32> {
+    let all = census.stats.values();
+    if let Some(mut books) = books(target.scope) {
+        let mut belongs = |pid: i32| ProcDir::open(pid).is_ok_and(|dir| books.jobs_of(&dir).contains(&target.id));
+        return all.map(|stat| stat.pid).filter(|pid| belongs(*pid)).collect();
+    }
+    let Some(id) = process_of(target) else { return BTreeSet::new() };
+    match target.scope {
+        Scope::Group => all.filter(|stat| stat.pgrp == id).map(|stat| stat.pid).collect(),
+        Scope::Session => all.filter(|stat| stat.session == id).map(|stat| stat.pid).collect(),
+        Scope::Tree if census.stats.contains_key(&id) => census.descendants(id, |pid| pid == own),
+        // Who may not be compared is not shown to be another: it is not ours to save either.
+        Scope::Share => all.map(|stat| stat.pid).filter(|pid| *pid == id || compare_memory(*pid, id) == Ok(Ordering::Equal)).collect(),
+        _ => all.filter(|stat| stat.pid == id).map(|stat| stat.pid).collect(),
+    }
+}
+
+/// The number that an id would have as a process, unless it is one of a control group or batch job.
+fn process_of(target: &Target) -> Option<i32> {
+    let is_process = !matches!(target.scope, Scope::Cgroup | Scope::Batch);
+    i32::try_from(target.id).ok().filter(|_| is_process)
+}
+
+/// An id that leads to nobody.
+fn absent(scope: Scope, id: i64) -> SelectError {
+    SelectError::Nothing { why: format!("there is no {} {id}", scope.noun()) }
 }
 
 /// The process a thread belongs to.
@@ -262,14 +298,7 @@ fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
     }
 }
 
-fn scope_word(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Tree | Scope::Process => "process",
-        Scope::Group => "process group",
-        Scope::Session => "session",
-    }
-}
-
-fn list(ids: &[i32]) -> String {
-    ids.iter().map(i32::to_string).collect::<Vec<_>>().join(", ")
+fn list(targets: &[Target]) -> String {
+    let noun = |scope| if scope == Scope::Tree { "process" } else { Scope::noun(scope) };
+    targets.iter().map(|target| format!("{} {}", noun(target.scope), target.id)).collect::<Vec<_>>().join(", ")
 }

@@ -26,8 +26,11 @@ pub struct Snapshot {
     pub origin: Origin,
     /// What was asked for.
     pub scope: Scope,
-    /// The ids given on the command line, of the kind that `scope` says.
-    pub ids: Vec<i32>,
+    /// The ids that were asked for, of the kind that `scope` says.
+    pub ids: Vec<i64>,
+    /// What each of the ids names, where they are of several kinds; else empty.
+    #[serde(default)]
+    pub scopes: Vec<Scope>,
     /// Processes, parents before their children.
     pub processes: Vec<Process>,
     /// Address spaces. Processes made with CLONE_VM share one.
@@ -116,6 +119,12 @@ pub enum Scope {
     Group,
     /// A session.
     Session,
+    /// All processes that share the address space of one.
+    Share,
+    /// A control group with all below it, by the number of its directory.
+    Cgroup,
+    /// A job of a batch system, by its number.
+    Batch,
 }
 
 impl Scope {
@@ -126,7 +135,31 @@ impl Scope {
             Scope::Process => "process",
             Scope::Group => "group",
             Scope::Session => "session",
+            Scope::Share => "share",
+            Scope::Cgroup => "cgroup",
+            Scope::Batch => "batch",
         }
+    }
+
+    /// What it names, for people.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Scope::Tree => "process tree",
+            Scope::Process => "process",
+            Scope::Group => "process group",
+            Scope::Session => "session",
+            Scope::Share => "share group",
+            Scope::Cgroup => "control group",
+            Scope::Batch => "batch job",
+        }
+    }
+}
+
+impl Snapshot {
+    /// Every id that was asked for, and what it names.
+    pub fn targets(&self) -> impl Iterator<Item = (Scope, i64)> + '_ {
+        let scope = |index: usize| self.scopes.get(index).copied().unwrap_or(self.scope);
+        self.ids.iter().enumerate().map(move |(index, id)| (scope(index), *id))
     }
 }
 

@@ -4,6 +4,7 @@
 //! ([`stack`]): flags of the command line, then scripts, then the built-in default. Relies on `image` data and `error` only, never on
 //! processes, system calls of the engine or kinds; a policy is a value that can be tested without a job.
 
+pub mod attribute;
 pub mod command;
 pub mod event;
 pub mod pattern;
@@ -22,6 +23,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Class, Classified};
+use crate::image::Snapshot;
 
 /// Something that is consulted at fixed points.
 pub trait Policy {
@@ -51,6 +53,9 @@ pub trait Policy {
     fn keep(&mut self) -> Result<Option<String>, PolicyError> {
         Ok(None)
     }
+
+    /// A context file was opened for a restart.
+    fn opened(&mut self, _snapshot: &Snapshot) {}
 
     /// Gives back what [`Policy::keep`] gave at the checkpoint.
     fn recall(&mut self, _kept: &str) -> Result<(), PolicyError> {

@@ -112,7 +112,7 @@ impl Policy for RestartFlags {
         if event.name() != Name::PreRestart {
             return Ok(Reply::nothing());
         }
-        let choice = RestartChoice { relocate: self.relocate.clone(), ids: self.ids };
+        let choice = RestartChoice { relocate: self.relocate.clone(), ids: self.ids, ..RestartChoice::default() };
         Ok(Reply::verdict(Verdict::Restart(choice), "command line"))
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::event::{Event, Name, PidPair, RunningEvent};
 use super::verdict::{RestartChoice, Verdict};
 use super::{LogLevel, LogLine, Opinion, Policy, PolicyError, Reply};
-use crate::image::Decision;
+use crate::image::{Decision, Snapshot};
 
 /// The policies of one request.
 #[derive(Default)]
@@ -112,10 +112,9 @@ impl Stack {
         for Opinion { verdict, by } in opinions {
             match verdict {
                 Verdict::Restart(choice) => {
-                    let fresh = RestartChoice { ids: choice.ids.filter(|_| joined.ids.is_none()), relocate: choice.relocate };
-                    joined.ids = joined.ids.or(fresh.ids);
+                    let fresh = choice.beyond(&joined);
                     self.decided("restart", &Opinion { verdict: Verdict::Restart(fresh.clone()), by });
-                    joined.relocate.extend(fresh.relocate);
+                    joined.add(fresh);
                 }
                 Verdict::Fail(refusal) => return Err(PolicyError::of(refusal, &by)),
                 _ => {}
@@ -221,7 +220,12 @@ impl Stack {
         &self.decisions
     }
 
-    /// Notes of scripts so far.
+    /// Notes something for the context file.
+    pub fn annotate(&mut self, key: impl Into<String>, value: impl Into<String>) {
+        self.annotations.insert(key.into(), value.into());
+    }
+
+    /// Notes of policies so far.
     pub fn annotations(&self) -> &BTreeMap<String, String> {
         &self.annotations
     }
@@ -256,6 +260,11 @@ impl Stack {
             }
         }
         Ok(None)
+    }
+
+    /// A context file was opened for a restart: tells all policies what is in it.
+    pub fn opened(&mut self, snapshot: &Snapshot) {
+        self.policies.iter_mut().for_each(|policy| policy.opened(snapshot));
     }
 
     /// Gives back what was kept at the checkpoint.
@@ -392,12 +401,13 @@ mod test {
     #[test]
     fn restarts_are_decided_question_by_question() {
         let rule = |old: &str| Relocation { old: old.into(), new: "/new".into() };
-        let choice =
-            |olds: &[&str], ids| Some(Verdict::Restart(RestartChoice { relocate: olds.iter().map(|old| rule(old)).collect(), ids }));
+        let choice = |olds: &[&str], ids| {
+            Some(Verdict::Restart(RestartChoice { relocate: olds.iter().map(|old| rule(old)).collect(), ids, ..RestartChoice::default() }))
+        };
         let answers =
             [("--relocate", choice(&["/a"], None)), ("s.lua:1", choice(&["/b"], Some(Ids::New))), ("late", choice(&[], Some(Ids::Keep)))];
         let mut stack = stack(&answers, Name::PreRestart);
         let joined = stack.ask_restart(&Event::PreRestart(Box::default())).unwrap();
-        assert_eq!(joined, RestartChoice { relocate: vec![rule("/a"), rule("/b")], ids: Some(Ids::New) });
+        assert_eq!(joined, RestartChoice { relocate: vec![rule("/a"), rule("/b")], ids: Some(Ids::New), ..RestartChoice::default() });
     }
 }

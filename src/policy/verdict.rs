@@ -67,10 +67,21 @@ pub enum Afterwards {
 pub enum Ids {
     /// It keeps them; they must be free.
     Keep,
+    /// It keeps them if they are free, and else gets new ones.
+    Any,
     /// It gets new ones.
     New,
     /// It keeps them in namespaces of its own, where they are free.
     Namespace,
+}
+
+/// Where a restarted process finds a directory of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Directory {
+    /// Where it was.
+    Keep,
+    /// Where the restarter is.
+    Ignore,
 }
 
 /// What `pre-restart` decides; what is absent was not decided.
@@ -80,6 +91,10 @@ pub struct RestartChoice {
     pub relocate: Vec<Relocation>,
     /// Process ids.
     pub ids: Option<Ids>,
+    /// The working directories.
+    pub cwd: Option<Directory>,
+    /// The root directories.
+    pub root: Option<Directory>,
 }
 
 /// An answer that does not fit its event.
@@ -130,14 +145,37 @@ impl Verdict {
 }
 
 impl RestartChoice {
+    /// What it says that `others` have not said.
+    pub fn beyond(self, others: &RestartChoice) -> RestartChoice {
+        RestartChoice {
+            relocate: self.relocate,
+            ids: self.ids.filter(|_| others.ids.is_none()),
+            cwd: self.cwd.filter(|_| others.cwd.is_none()),
+            root: self.root.filter(|_| others.root.is_none()),
+        }
+    }
+
+    /// Joins what another says below it.
+    pub fn add(&mut self, other: RestartChoice) {
+        self.relocate.extend(other.relocate);
+        self.ids = self.ids.or(other.ids);
+        self.cwd = self.cwd.or(other.cwd);
+        self.root = self.root.or(other.root);
+    }
+
     fn words(&self) -> Vec<String> {
         let ids = self.ids.map(|ids| match ids {
             Ids::Keep => "pid keep".to_owned(),
+            Ids::Any => "pid any".to_owned(),
             Ids::New => "pid new".to_owned(),
             Ids::Namespace => "pid namespace".to_owned(),
         });
         let paths = self.relocate.iter().map(|rule| format!("relocate {}={}", rule.old.display(), rule.new.display()));
-        ids.into_iter().chain(paths).collect()
+        let directory = |what: &str, choice: Option<Directory>| {
+            choice.map(|choice| format!("{what} {}", if choice == Directory::Keep { "keep" } else { "ignore" }))
+        };
+        let directories = [directory("cwd", self.cwd), directory("root", self.root)].into_iter().flatten();
+        ids.into_iter().chain(directories).chain(paths).collect()
     }
 }
 
@@ -147,7 +185,7 @@ fn faults(name: Name, value: &Value) -> String {
     let fields: &[&str] = match name {
         Name::FileDisposition => &["action", "path"],
         Name::ObjectDisposition => &["path"],
-        Name::PreRestart => &["relocate", "pid"],
+        Name::PreRestart => &["relocate", "pid", "cwd", "root"],
         Name::FailTemp | Name::FailEnv => &["status", "retry", "after"],
         Name::CheckpointFailed | Name::OnSuccess | Name::JobExit | Name::FailArgs | Name::FailPerm => &["status"],
         _ => return String::new(),
@@ -226,10 +264,11 @@ fn afterwards(word: &str) -> Option<Afterwards> {
 }
 
 fn restart(table: &Map<String, Value>) -> Option<RestartChoice> {
-    only(table, &["relocate", "pid"])?;
+    only(table, &["relocate", "pid", "cwd", "root"])?;
     let ids = match table.get("pid").map(Value::as_str) {
         None => None,
         Some(Some("keep")) => Some(Ids::Keep),
+        Some(Some("any")) => Some(Ids::Any),
         Some(Some("new")) => Some(Ids::New),
         Some(Some("namespace")) => Some(Ids::Namespace),
         Some(_) => return None,
@@ -243,7 +282,13 @@ fn restart(table: &Map<String, Value>) -> Option<RestartChoice> {
         None => Vec::new(),
     };
     relocate.sort_by_key(|rule| std::cmp::Reverse(rule.old.components().count()));
-    Some(RestartChoice { relocate, ids })
+    let directory = |field: &str| match table.get(field).map(Value::as_str) {
+        None => Some(None),
+        Some(Some("keep")) => Some(Some(Directory::Keep)),
+        Some(Some("ignore")) => Some(Some(Directory::Ignore)),
+        Some(_) => None,
+    };
+    Some(RestartChoice { relocate, ids, cwd: directory("cwd")?, root: directory("root")? })
 }
 
 /// A number, or a table with one.
@@ -306,6 +351,7 @@ mod test {
             ("area-disposition", json!("skip"), "skip"),
             ("post-checkpoint", json!("stop"), "stop"),
             ("pre-restart", json!({"pid": "namespace"}), "pid namespace"),
+            ("pre-restart", json!({"pid": "any", "cwd": "ignore", "root": "keep"}), "pid any, cwd ignore, root keep"),
             ("pre-restart", json!({"relocate": {"/a": "/x", "/a/b": "/y"}}), "relocate /a/b=/y, relocate /a=/x"),
             ("fail-temp", json!({"retry": true, "after": 1.5}), "retry after 1.5 s"),
             ("fail-temp", json!({"status": 75}), "exit 75"),
@@ -330,6 +376,7 @@ mod test {
             ("object-disposition", json!("open")),
             ("pre-restart", json!({"relocate": {"a": "/b"}})),
             ("pre-restart", json!({"pid": "old"})),
+            ("pre-restart", json!({"cwd": "/tmp"})),
             ("fail-perm", json!({"retry": true})),
             ("fail-temp", json!({"retry": true, "after": -1})),
             ("fail-temp", json!({"retry": true, "after": 1e300})),

@@ -30,6 +30,8 @@ pub struct Scripting {
     pub memory: Option<usize>,
     /// Where events and answers are written.
     pub record: Option<PathBuf>,
+    /// The attribute file.
+    pub attributes: Option<PathBuf>,
     /// `--file` rules, in order.
     pub rules: Vec<FileRule>,
     /// Take all decisions and show them; change nothing.
@@ -81,6 +83,11 @@ pub fn flags<S: AsMut<Scripting>>() -> Vec<Flag<S>> {
              Patterns: * within a name, ** across directories, ?, [a-z], {a,b}. May be repeated; the first match counts. \
              --file PATTERN=ACTION means the same",
         ),
+        Flag::value("attributes", "FILE", |said: &mut S, value| {
+            said.as_mut().attributes = Some(PathBuf::from(value));
+            Ok(())
+        })
+        .help("Decide as this attribute file of cpr says; flags count before it, scripts after it"),
         Flag::switch("dry-run", |said: &mut S| {
             said.as_mut().dry_run = true;
             Ok(())

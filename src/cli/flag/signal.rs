@@ -12,10 +12,12 @@ const HEADING: &str = "Signal for every process afterwards (the last one counts)
 pub struct Afterwards {
     /// The signal's number.
     pub signal: Option<i32>,
+    /// Whether anything was said, also that there is none.
+    pub is_said: bool,
 }
 
 fn send<S: AsMut<Afterwards>>(said: &mut S, signal: Option<i32>) -> super::Outcome {
-    said.as_mut().signal = signal;
+    *said.as_mut() = Afterwards { signal, is_said: true };
     Ok(())
 }
 

@@ -52,14 +52,12 @@ fn holds(snapshot: &Snapshot) -> String {
 }
 
 fn asked(snapshot: &Snapshot) -> String {
-    let scope = match snapshot.scope {
-        Scope::Tree => "process tree",
-        Scope::Process => "process",
-        Scope::Group => "process group",
-        Scope::Session => "session",
+    let mut last = None;
+    let mut word = |(scope, id): (Scope, i64)| {
+        let noun = if last.replace(scope) == Some(scope) { String::new() } else { format!("{} ", scope.noun()) };
+        format!("{noun}{id}")
     };
-    let ids: Vec<String> = snapshot.ids.iter().map(i32::to_string).collect();
-    format!("{scope} {}", ids.join(", "))
+    snapshot.targets().map(&mut word).collect::<Vec<_>>().join(", ")
 }
 
 /// A time span to the second.

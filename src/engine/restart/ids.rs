@@ -10,6 +10,7 @@ use crate::engine::holder::{Holder, wait_while};
 use crate::engine::origin;
 use crate::engine::request::Place;
 use crate::image::{Process, Snapshot};
+use crate::sys::process::has_capability;
 
 /// Whether the session of a process is led from outside the job. An id of 0 was outside already when the job was saved.
 pub fn is_led_from_outside(snapshot: &Snapshot, process: &Process) -> bool {
@@ -51,6 +52,14 @@ pub fn wait_until_free(snapshot: &Snapshot) {
 /// Waits a moment for those who have ids of the job and have ended already: init may be slow, and takes them away some time after a kill.
 pub fn wait_for_zombies(snapshot: &Snapshot) {
     wait_while(&of_tasks(snapshot), PATIENCE, Holder::is_zombie);
+}
+
+/// Whether the saved ids may be chosen here, and nobody who lives has one of them.
+pub fn can_be_had(snapshot: &Snapshot) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    const CAP_CHECKPOINT_RESTORE: u32 = 40;
+    let is_dead = |pid: i32| Holder::of(pid).is_none_or(|holder| holder.is_zombie());
+    [CAP_SYS_ADMIN, CAP_CHECKPOINT_RESTORE].into_iter().any(has_capability) && of_tasks(snapshot).into_iter().all(is_dead)
 }
 
 /// Makes the kernel hand out numbers that the job does not need, to the restarter's threads and stubs first of all.

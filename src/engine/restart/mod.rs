@@ -52,6 +52,8 @@ pub struct Opened {
     graph: Graph,
     /// Which ids the job gets.
     pub ids: Ids,
+    /// Whether others will do if the ids turn out to be taken.
+    any_ids: bool,
     relocations: Relocations,
     begun: Instant,
 }
@@ -64,7 +66,8 @@ pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn O
     if request.verify && pages.is_seekable() {
         pages.verify(observer)?;
     }
-    let snapshot = pages.snapshot().clone();
+    let mut snapshot = pages.snapshot().clone();
+    policies.opened(&snapshot);
     if !request.trust_file && nix::unistd::geteuid().is_root() {
         pages.check_trust().at(Stage::Load)?;
     }
@@ -80,8 +83,14 @@ pub fn open(request: &RestartRequest, policies: &mut Stack, observer: &mut dyn O
         };
         choice = policies.ask_restart(&Event::PreRestart(Box::new(review::restart_event(&snapshot, &graph, path)))).at(Stage::Review)?;
     }
-    let ids = choice.ids.unwrap_or(Ids::Keep);
-    Ok(Opened { pages: Some(pages), snapshot, graph, ids, relocations: relocations(&choice.relocate), begun })
+    review::directories(&mut snapshot, &choice).at(Stage::Review)?;
+    let any_ids = choice.ids == Some(Ids::Any);
+    let ids = match choice.ids.unwrap_or(Ids::Keep) {
+        Ids::Any if ids::can_be_had(&snapshot) => Ids::Keep,
+        Ids::Any => Ids::New,
+        ids => ids,
+    };
+    Ok(Opened { pages: Some(pages), snapshot, graph, ids, any_ids, relocations: relocations(&choice.relocate), begun })
 }
 
 /// Who restarts says where files are now, with his own rights: links in that are followed, once.
@@ -112,6 +121,9 @@ pub fn prepare(mut opened: Opened, request: &RestartRequest, policies: &mut Stac
                 Err(failure) if attempt == MOST_ATTEMPTS || !id_taken(&failure) => break Err(failure),
                 Err(failure) => failure,
             };
+            if opened.any_ids {
+                opened.ids = Ids::New;
+            }
             let Some(again) = pages.again(&request.source) else { break Err(failure) };
             pages = again?;
             attempt += 1;

@@ -341,7 +341,8 @@ fn makers(snapshot: &Snapshot) -> Result<Vec<Maker>, PlanError> {
 
 /// A member of a group or session, other than its leader, whose parent was init: it stays a child of init.
 fn is_orphan(snapshot: &Snapshot, process: &Process) -> bool {
-    process.ppid == 1 && matches!(snapshot.scope, Scope::Group | Scope::Session) && !snapshot.ids.contains(&process.pid)
+    let is_asked_for = snapshot.ids.contains(&i64::from(process.pid));
+    process.ppid == 1 && !is_asked_for && !snapshot.targets().all(|(scope, _)| matches!(scope, Scope::Tree | Scope::Process))
 }
 
 /// What is shared can only be shared by cloning one that has it: the parent, else a sibling.

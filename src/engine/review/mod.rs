@@ -8,7 +8,7 @@ mod socket;
 
 use std::collections::HashMap;
 
-pub use restart::{resolved, restart_event, review};
+pub use restart::{directories, resolved, restart_event, review};
 
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{AreaAction, FileAction, FileChoice, ObjectAction, ObjectChoice};

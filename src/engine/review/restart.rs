@@ -15,9 +15,12 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Backing, FileAction, FileChoice, ObjectAction, ObjectChoice, ObjectId, Snapshot};
 use crate::policy::event::{Changed, DescriptorRef, Differs, FileEvent, Member, ObjectEvent, RestartEvent, Side};
 use crate::policy::relocate::Relocations;
+use crate::policy::verdict::{Directory, RestartChoice};
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::resource::file::stand_in;
-use crate::resource::{FileFacts, KindError, Question, file_kind};
+use crate::resource::task::cwd::{self, Cwd};
+use crate::resource::{FileFacts, KindError, Question, TaskKind, file_kind};
+use crate::sys::Errno;
 
 /// The event before a restart, about a context file at `path`.
 pub fn restart_event(snapshot: &Snapshot, graph: &Graph, path: Option<&Path>) -> RestartEvent {
@@ -57,6 +60,22 @@ fn differs(snapshot: &Snapshot, graph: &Graph) -> Differs {
         files,
         pids: snapshot.processes.iter().map(|process| process.pid).filter(is_taken).collect(),
     }
+}
+
+/// Where every process finds its working and root directory, if that is where the restarter is.
+pub fn directories(snapshot: &mut Arc<Snapshot>, choice: &RestartChoice) -> Result<(), KindError> {
+    let root = (choice.root == Some(Directory::Ignore)).then_some(Path::new("/"));
+    let cwd = match choice.cwd {
+        Some(Directory::Ignore) => Some(std::env::current_dir().map_err(|error| {
+            KindError::host("find the working directory of the restarter", Errno::from_raw(error.raw_os_error().unwrap_or(libc::ENOENT)))
+        })?),
+        Some(Directory::Keep) | None => None,
+    };
+    if cwd.is_none() && root.is_none() {
+        return Ok(());
+    }
+    let records = Arc::make_mut(snapshot).processes.iter_mut().flat_map(|process| &mut process.records);
+    records.filter(|record| record.kind == Cwd::TAG.kind).try_for_each(|record| cwd::instead(record, cwd.as_deref(), root))
 }
 
 /// A path that was decided now, without the links in it, as far as it exists: what is opened later follows none.

@@ -38,6 +38,7 @@ fn sample() -> Snapshot {
         origin: Origin { program: "reprise 0.1.0".into(), host: "here".into(), ..Origin::default() },
         scope: Scope::Tree,
         ids: vec![100],
+        scopes: vec![],
         processes: vec![parent, child, zombie],
         memories: vec![memory(None), memory(Some(0))],
         tables: vec![Table { descriptors: vec![descriptor(0, 0), descriptor(3, 1)] }, Table { descriptors: vec![descriptor(1, 1)] }],

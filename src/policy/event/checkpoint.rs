@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct JobEvent {
     /// The ids as they were given; what they name is `scope`.
-    pub ids: Vec<i32>,
-    /// What the ids name: `tree`, `process`, `group` or `session`.
+    pub ids: Vec<i64>,
+    /// What the ids name, or the first of them where they are of several types: `tree`, `process`, `group`, `session`, `share`,
+    /// `cgroup` or `batch`.
     pub scope: String,
     /// The processes that will be saved.
     pub processes: Vec<Member>,

@@ -91,7 +91,7 @@ pub static EVENTS: &[Entry] = &[
     entry(Name::AreaDisposition, "area-disposition", Still::Always, true, "\"save\", \"skip\" or \"fail\"", schema::<AreaEvent>),
     entry(Name::PostCheckpoint, "post-checkpoint", Still::IfFrozen, false, "\"continue\", \"stop\" or \"kill\"", schema::<SavedEvent>),
     entry(Name::CheckpointFailed, "checkpoint-failed", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),
-    entry(Name::PreRestart, "pre-restart", Still::Never, true, "{ relocate = { [old] = new }, pid = \"keep\", \"new\" or \"namespace\" } or cr.fail(class, why)", schema::<RestartEvent>),
+    entry(Name::PreRestart, "pre-restart", Still::Never, true, "{ relocate = { [old] = new }, pid = \"keep\", \"any\", \"new\" or \"namespace\", cwd = \"keep\" or \"ignore\", root = \"keep\" or \"ignore\" } or cr.fail(class, why)", schema::<RestartEvent>),
     entry(Name::PreResume, "pre-resume", Still::Never, true, "cr.fail(class, why)", schema::<RunningEvent>),
     entry(Name::OnSuccess, "on-success", Still::Never, false, "an exit status from 0 to 255", schema::<RunningEvent>),
     entry(Name::FailArgs, "fail-args", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),

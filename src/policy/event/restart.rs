@@ -21,10 +21,10 @@ pub struct RestartEvent {
     pub kernel: String,
     /// When it was written, seconds since 1970.
     pub time: i64,
-    /// What the ids named: `tree`, `process`, `group` or `session`.
+    /// What the ids named, or the first of them: `tree`, `process`, `group`, `session`, `share`, `cgroup` or `batch`.
     pub scope: String,
     /// The ids given to the checkpoint.
-    pub ids: Vec<i32>,
+    pub ids: Vec<i64>,
     /// The processes in it.
     pub processes: Vec<Member>,
     /// Threads in it.

@@ -111,6 +111,19 @@ pub fn enter(
     Ok(Entered { cwd, root: root.transpose()? })
 }
 
+/// Puts other directories in the place of those that were saved.
+pub fn instead(record: &mut Record, cwd: Option<&Path>, root: Option<&Path>) -> Result<(), KindError> {
+    let mut state: CwdV1 = record.decode(Cwd::TAG)?;
+    if let Some(cwd) = cwd {
+        (state.cwd, state.is_removed) = (cwd.as_os_str().as_bytes().to_vec(), false);
+    }
+    if let Some(root) = root {
+        state.root = root.as_os_str().as_bytes().to_vec();
+    }
+    *record = Record::encode(Cwd::TAG, &state)?;
+    Ok(())
+}
+
 /// A directory that has been removed again: with its old path if that is free and its actor may make it, else in /tmp.
 fn removed(actor: &Arc<Actor>, path: &Path, warnings: &mut Vec<String>) -> Result<OwnedFd, Errno> {
     let base = path.ancestors().skip(1).find(|above| actor.enter(above).is_ok()).unwrap_or(Path::new("/"));
@@ -193,6 +206,15 @@ mod test {
         for (root, is_other) in [("/", false), ("/tmp", true)] {
             assert_eq!(entered(&state("/tmp", root)).0.root.is_some(), is_other, "{root}");
         }
+    }
+
+    #[test]
+    fn others_take_the_place_of_what_was_saved() {
+        let mut record = Record::encode(Cwd::TAG, &CwdV1 { is_removed: true, ..state("/gone", "/jail") }).unwrap();
+        instead(&mut record, None, Some(Path::new("/"))).unwrap();
+        assert_eq!(record.decode::<CwdV1>(Cwd::TAG).unwrap(), CwdV1 { is_removed: true, ..state("/gone", "/") });
+        instead(&mut record, Some(Path::new("/tmp")), None).unwrap();
+        assert_eq!(record.decode::<CwdV1>(Cwd::TAG).unwrap(), state("/tmp", "/"));
     }
 
     #[test]
