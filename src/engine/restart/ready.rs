@@ -57,7 +57,7 @@ impl Ready {
         }
         let (snapshot, graph) = (self.opened.snapshot.as_ref(), &self.opened.graph);
         if self.compare {
-            compare::compare(snapshot, plan, &mut self.pages, job, notes)?;
+            compare::compare(snapshot, plan, &self.pages, job, notes)?;
         }
         let prepared = build::commit(snapshot, graph, plan, built, notes)?;
         send_signals(job, &snapshot.processes, self.signal)?;

@@ -55,7 +55,7 @@ struct Asking {
 struct Heard {
     process: (Vec<Later<Record>>, Answers),
     /// In the order of its living threads.
-    threads: Vec<(Vec<Later<Record>>, Answers)>,
+    threads: Vec<OneAsked>,
     brk: u64,
     lock_future: i32,
     keys: u16,
@@ -157,8 +157,11 @@ fn asking(one: &Seen, tid: i32) -> Result<Asking, KindError> {
     Ok(Asking { batch, later })
 }
 
+/// What a thread was asked, and what it answered.
+type OneAsked = (Vec<Later<Record>>, Answers);
+
 /// Asks some threads at the same time.
-fn ask_wave(scratch: &Scratch, wave: &mut [Stopped], asking: Vec<Asking>) -> Result<Vec<(Vec<Later<Record>>, Answers)>, KindError> {
+fn ask_wave(scratch: &Scratch, wave: &mut [Stopped], asking: Vec<Asking>) -> Result<Vec<OneAsked>, KindError> {
     let mut work: Vec<(&mut Stopped, &Batch)> = wave.iter_mut().zip(asking.iter().map(|one| &one.batch)).collect();
     let answers = scratch.run_each(&mut work)?;
     Ok(asking.into_iter().map(|one| one.later).zip(answers).collect())
