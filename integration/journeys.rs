@@ -122,6 +122,8 @@ fn elsewhere(site: &Site, row: &Row) -> Verdict {
     let program = own.join(row.program);
     fs::create_dir(&own).attempt("make a directory for the program")?;
     fs::copy(site.program(row.program), &program).attempt("copy the program")?;
+    // Programs with libcr look for it beside themselves.
+    fs::copy(site.program("libcr.so.0"), own.join("libcr.so.0")).attempt("copy libcr")?;
     let job = begin(site, row, program)?;
     site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
     fs::rename(&old, &new).attempt("move the working directory")?;

@@ -245,6 +245,7 @@ pub const ROWS: &[Row] = &[
     row("jit").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("large"),
     row("lease"),
+    row("libcr_basics"),
     row("limit"),
     row("lock_wait"),
     row("locked"),

@@ -109,7 +109,8 @@ fn unmatched(programs: &BTreeSet<String>, table: &str, rows: &BTreeSet<String>) 
 
 fn programs() -> BTreeSet<String> {
     let entries = fs::read_dir(workspace().join("testprogs")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".c").map(str::to_owned)).collect()
+    let name = |file: &str| file.strip_suffix(".c").or_else(|| file.strip_suffix(".cc")).map(str::to_owned);
+    entries.filter_map(|entry| name(entry.file_name().to_str()?)).collect()
 }
 
 fn rows(table: &str) -> BTreeSet<String> {
