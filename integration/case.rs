@@ -57,6 +57,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::restarter::cases,
     crate::namespace::cases,
     crate::outsiders::cases,
+    crate::sysv::cases,
     crate::places::cases,
     crate::terminals::cases,
     crate::ready::cases,

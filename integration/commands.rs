@@ -43,15 +43,8 @@ done
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[
-        ("inside", inside),
-        ("stream", stream),
-        ("pipeline", pipeline),
-        ("run", run),
-        ("detach", detach),
-        ("ipc", ipc),
-        ("groups", groups),
-    ];
+    let scenes: &[(&str, Scene)] =
+        &[("inside", inside), ("stream", stream), ("pipeline", pipeline), ("run", run), ("detach", detach), ("groups", groups)];
     let mut cases: Vec<Case> = scenes.iter().map(|(journey, scene)| Case::new("command", journey, *scene)).collect();
     for (word, state) in [("running", State::Running), ("stopped", State::Stopped)] {
         for (option, after) in SIGNALS {
@@ -231,26 +224,6 @@ fn groups(site: &Site) -> Verdict {
         let timed_out = !options.is_empty() || out.contains("timeout 124\n");
         ensure(end == End::Code(0) && timed_out && out.contains("script "), || format!("{options}: the script ended with {end}:\n{out}"))?;
         site.gone()?;
-        fs::remove_file(job.work.join("go")).attempt("tidy up")?;
-        fs::remove_file(job.work.join("out")).attempt("tidy up")?;
-    }
-    Ok(())
-}
-
-/// System V objects are no part of a job, and it is said which ones it uses.
-fn ipc(site: &Site) -> Verdict {
-    needs_pids(site)?;
-    for (program, words) in [
-        ("semaphore", &["System V semaphore set", "SEM_UNDO"][..]),
-        ("semaphore_undo", &["System V semaphore set", "SEM_UNDO"]),
-        ("message_queue", &["System V message queue", "messages in it"]),
-    ] {
-        let job = site.start_program(program)?;
-        let mut save = site.command(site.tool("cr_checkpoint"));
-        save.args(["--clobber", "-f"]).arg(site.context("job.ctx")).arg(job.pid.to_string());
-        let said = site.run(&mut save)?.succeeded()?.stderr;
-        ensure(words.iter().all(|word| said.contains(word)), || format!("{program}: not said: {said:?}"))?;
-        site.runs_on(&job)?;
         fs::remove_file(job.work.join("go")).attempt("tidy up")?;
         fs::remove_file(job.work.join("out")).attempt("tidy up")?;
     }

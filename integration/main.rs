@@ -33,6 +33,7 @@ mod sandbox;
 mod scripts;
 mod site;
 mod stops;
+mod sysv;
 mod table;
 mod terminals;
 mod tools;

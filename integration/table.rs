@@ -160,16 +160,6 @@ const SENDS_TO_IDS: &[(Journey, &str)] =
 const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart")];
 const EXE_MOVES: &[(Journey, &str)] =
     &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
-/// No interface shows the adjustments of SEM_UNDO: they are lost when the job is killed.
-const UNSEEN: &[(Journey, &str)] = &[
-    (Restart, LOST_UNDO),
-    (Again, LOST_UNDO),
-    (Elsewhere, LOST_UNDO),
-    (NewPids, LOST_UNDO),
-    (Unprivileged, LOST_UNDO),
-    (Namespace, LOST_UNDO),
-];
-const LOST_UNDO: &str = "the kernel shows no SEM_UNDO adjustments; the kill applies them";
 
 /// Every row, by name.
 pub const ROWS: &[Row] = &[
@@ -325,7 +315,7 @@ pub const ROWS: &[Row] = &[
     row("securebits"),
     row("select"),
     row("semaphore"),
-    row("semaphore_undo").not(UNSEEN),
+    row("semaphore_undo"),
     row("session")
         .leads_session()
         .restart(&["--restore-pgid", "--restore-sid"])
@@ -350,7 +340,7 @@ pub const ROWS: &[Row] = &[
     row("subreaper"),
     row("syscall_dispatch"),
     row("syscall_dispatch_on"),
-    row("sysv_memory").refused("System V shared memory"),
+    row("sysv_memory"),
     row("table_around_parent").checkpoint(&["--kill"]).refused("could not be restarted"),
     row("tcp").refused("descriptor"),
     row("thread"),

@@ -8,7 +8,7 @@ use crate::policy::verdict::Ids;
 
 /// Asked between the decisions of a restart and its work, with the ids that were decided: where this process goes on. `None`: it does not,
 /// another one has done the work in its place.
-pub type Between<'a> = &'a mut dyn FnMut(Ids) -> Result<Option<Place>, Failure>;
+pub type Between<'a> = &'a mut dyn FnMut(Ids, bool) -> Result<Option<Place>, Failure>;
 
 /// Who does the work.
 pub trait Engine {
@@ -53,7 +53,7 @@ impl Engine for Reprise {
     ) -> Result<Option<RestartReport>, Failure> {
         let opened = crate::engine::open_restart(request, policies, observer)?;
         // A dry run makes nothing, no namespaces either.
-        let place = if policies.dry_run { Some(Place::Host) } else { between(opened.ids)? };
+        let place = if policies.dry_run { Some(Place::Host) } else { between(opened.ids, opened.needs_own_numbers())? };
         let Some(place) = place else { return Ok(None) };
         let ready = crate::engine::prepare_restart(opened, &request.clone().at(place), policies, observer)?;
         Ok(crate::engine::release_restart(vec![ready], policies, observer)?.pop())

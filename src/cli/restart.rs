@@ -218,7 +218,7 @@ impl Restart<'_, '_, '_> {
             let mut watcher = Watcher::new(self.said.general);
             let mut over = Ending::Status(0);
             let (request, reporter) = (self.request, &mut *self.reporter);
-            let mut between = |ids| settle(request, ids, &held, inner, &mut over, reporter);
+            let mut between = |ids, own_numbers| settle(request, (ids, own_numbers), &held, inner, &mut over, reporter);
             let result = self.engine.restart(self.request, &mut self.policies, &mut between, &mut watcher);
             let messages = watcher.finish();
             self.reporter.log(self.policies.take_log());
@@ -322,7 +322,7 @@ impl Restart<'_, '_, '_> {
 /// there, and is over. What cannot be made in the second case is left to the engine, whose refusal names all that is wrong.
 fn settle(
     request: &RestartRequest,
-    ids: Ids,
+    (ids, own_numbers): (Ids, bool),
     held: &Held,
     inner: &mut Option<Inner>,
     over: &mut Ending,
@@ -340,7 +340,7 @@ fn settle(
     if !wanted {
         return Ok(Some(Place::Host));
     }
-    match namespace::enter(held) {
+    match namespace::enter(held, own_numbers) {
         Ok(Entered::Inside(first)) => {
             *inner = Some(first);
             reporter.verbose("the ids are restored in namespaces of the job's own");

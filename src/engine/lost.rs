@@ -95,11 +95,11 @@ impl Home {
         Home { names: SORTS.into_iter().filter_map(|sort| Some((sort, namespace::name_of(own, sort).ok()?))).collect() }
     }
 
-    /// The user, pid and mount namespaces that `cr_restart` made for a job are none of the job's own: the next restart makes new ones.
+    /// The user, pid, mount and IPC namespaces that `cr_restart` made for a job are none of the job's own: the next restart makes new ones.
     fn with_ours(mut self) -> Home {
         if is_restarter(1) {
             for (sort, name) in &mut self.names {
-                if let (Sort::User | Sort::Pid | Sort::Mount, Ok(made)) = (*sort, namespace::name_of(1, *sort)) {
+                if let (Sort::User | Sort::Pid | Sort::Mount | Sort::Ipc, Ok(made)) = (*sort, namespace::name_of(1, *sort)) {
                     *name = made;
                 }
             }

@@ -94,6 +94,7 @@ impl Pieces {
             Source::Memory { ranges, .. } => ranges.clone(),
             Source::File { file, bytes } => data_ranges(file.as_fd(), *bytes)?,
             Source::Pieces(pieces) => pieces.iter().map(|piece| (piece.offset, piece.offset + piece.bytes)).collect(),
+            Source::View { bytes, .. } => vec![(0, *bytes)],
         };
         Ok(Pieces { ranges: ranges.into_iter(), rest: None })
     }
@@ -190,6 +191,16 @@ fn read(source: &Source, piece: &Piece, buffer: &mut [u8]) -> Result<(), KindErr
                 let (now, later) = rest.split_at_mut(page_bytes((start, end)));
                 let length = usize::try_from(end - start).expect("a piece is small");
                 read_up_to(&file, start, &mut now[..length])?;
+                rest = later;
+            }
+            Ok(())
+        }
+        Source::View { view, .. } => {
+            let own = std::process::id().cast_signed();
+            let mut rest = buffer;
+            for &(start, end) in piece {
+                let (now, later) = rest.split_at_mut(page_bytes((start, end)));
+                memory::read(own, view.address() + start, now)?;
                 rest = later;
             }
             Ok(())

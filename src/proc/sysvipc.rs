@@ -16,9 +16,9 @@ impl SysvObject {
         i32::try_from(*self.columns.get(name)?).ok()
     }
 
-    /// Whether a column names one of these processes; 0 is nobody.
-    pub fn names(&self, column: &str, is_member: impl Fn(i32) -> bool) -> Option<i32> {
-        self.column(column).filter(|pid| *pid != 0 && is_member(*pid))
+    /// A column that may be larger: a user, a size.
+    pub fn wide(&self, name: &str) -> Option<i64> {
+        self.columns.get(name).copied()
     }
 }
 
@@ -43,8 +43,7 @@ mod test {
         let text = "       key      msqid perms      cbytes       qnum lspid lrpid   uid\n         0          3   600        1500          6   812     0     0\n";
         let queue = &parse(text)[0];
         assert_eq!((queue.column("msqid"), queue.column("nsems")), (Some(3), None));
-        assert_eq!(queue.names("lspid", |pid| pid == 812), Some(812));
-        assert_eq!(queue.names("lrpid", |_| true), None);
+        assert_eq!((queue.column("lspid"), queue.wide("cbytes")), (Some(812), Some(1500)));
         assert_eq!(parse(""), []);
     }
 }

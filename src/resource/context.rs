@@ -15,7 +15,8 @@ use super::outside::Outside;
 use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
 use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
-use crate::sys::process;
+use crate::sys::ipc::View;
+use crate::sys::{Errno, process};
 
 /// One descriptor of a frozen process, as far as it can be seen without disturbing anything.
 pub struct Probe<'a> {
@@ -41,6 +42,8 @@ enum Reach<'a> {
     Queue(BorrowedFd<'a>),
     /// An area, or the program of a process, and what opens a descriptor of it.
     Mapping(Option<&'a MapEntry>, Box<dyn Fn() -> Result<OwnedFd, KindError> + 'a>),
+    /// Nothing: it is known by its number.
+    Number,
 }
 
 impl<'a> Probe<'a> {
@@ -67,6 +70,11 @@ impl<'a> Probe<'a> {
         Probe { pid, fd: -1, link, stat, info, reach: Reach::Queue(copy), copy: OnceCell::new() }
     }
 
+    /// A probe of what process `pid` knows by a number, which stands as inode in `stat`; `fd` is -1.
+    pub fn named(pid: i32, link: &'a Path, stat: &'a FileStat, info: &'a Fdinfo) -> Probe<'a> {
+        Probe { pid, fd: -1, link, stat, info, reach: Reach::Number, copy: OnceCell::new() }
+    }
+
     /// Whether it is a mapping rather than a descriptor.
     pub fn is_mapping(&self) -> bool {
         matches!(self.reach, Reach::Mapping(..))
@@ -86,6 +94,7 @@ impl<'a> Probe<'a> {
                 Reach::Descriptor(pidfd) => process::pidfd_getfd(pidfd, self.fd).map_err(|errno| KindError::host(attempt(), errno))?,
                 Reach::Queue(copy) => return Ok(*copy),
                 Reach::Mapping(_, open) => open()?,
+                Reach::Number => return Err(KindError::host(attempt(), Errno::EBADF)),
             };
             // The cell is empty: nobody else can have set it.
             let _unchanged = self.copy.set(copy);
@@ -115,16 +124,50 @@ impl<'a> Probe<'a> {
 }
 
 /// What holds for a whole job at its checkpoint: found once, and shared by all kinds.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Facts {
     /// The ids of all processes and threads of the job.
     pub ids: HashSet<i32>,
+    /// The system calls in which its threads wait.
+    pub waiting: Vec<Waiting>,
+    /// What the ends of its processes would do to semaphores.
+    pub adjustments: Vec<Adjustment>,
+}
+
+/// A thread that waits in a system call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its process.
+    pub pid: i32,
+    /// Number of the call.
+    pub call: i64,
+    /// Its first argument.
+    pub first: u64,
+}
+
+/// What the end of a process would add to a semaphore (semop(2), SEM_UNDO).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adjustment {
+    /// The process.
+    pub pid: i32,
+    /// The set of semaphores.
+    pub set: i32,
+    /// The number in the set.
+    pub number: u16,
+    /// What is added.
+    pub by: i32,
 }
 
 impl Facts {
     /// Whether an id is that of a process or thread of the job.
     pub fn is_member(&self, id: i32) -> bool {
         self.ids.contains(&id)
+    }
+
+    /// A process that waits in one of these calls, the first argument of which is this number.
+    pub fn waiter(&self, calls: &[i64], number: i32) -> Option<i32> {
+        let is_it = |one: &&Waiting| calls.contains(&one.call) && i32::try_from(one.first) == Ok(number);
+        self.waiting.iter().find(is_it).map(|one| one.pid)
     }
 }
 
@@ -155,6 +198,11 @@ impl Capture {
     pub fn keep_pieces(&mut self, pieces: Vec<Piece>, bytes: u64) {
         self.contents = Some((Content::Pieces(pieces), bytes));
     }
+
+    /// Saves `bytes` bytes of what we have attached.
+    pub fn keep_view(&mut self, view: View, bytes: u64) {
+        self.contents = Some((Content::View(view), bytes));
+    }
 }
 
 /// Where the contents of an object are read.
@@ -164,6 +212,8 @@ pub enum Content {
     File(OwnedFd),
     /// In the memory of processes.
     Pieces(Vec<Piece>),
+    /// In our own memory, where it is attached.
+    View(View),
 }
 
 /// A piece of an object in the memory of a process.
@@ -203,6 +253,8 @@ pub struct Plan<'a> {
     pub actor: &'a Arc<Actor>,
     /// What others do with files.
     pub outside: &'a Outside,
+    /// The job is there and only shows that it could be restarted: what it has itself is in nobody's way.
+    pub is_proof: bool,
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
 }

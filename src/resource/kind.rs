@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use super::actor::Place;
 use super::file::cut::Cut;
 use super::file::replace::Replacement;
-use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Question, When};
-use super::{Bind, Build, Capture, KindError, Plan, Probe, TaskProbe};
+use super::ipc::Made;
+use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Numbered, Question, When};
+use super::{Bind, Build, Capture, Facts, KindError, Plan, Probe, TaskProbe};
 use crate::image::{Description, FileAction, Object, ObjectId, Record, Snapshot, Tag};
 use crate::tracee::{Answers, Batch};
 
@@ -25,6 +26,19 @@ pub enum Identity {
     Path(u64, u64, PathBuf),
     /// Nothing: every description has an object of its own.
     Description,
+    /// The number by which programs know it.
+    Number(i32),
+}
+
+/// An object that the job uses although no descriptor and no area leads to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// The number by which programs know it.
+    pub number: i32,
+    /// A process that uses it.
+    pub pid: i32,
+    /// What to call it.
+    pub name: PathBuf,
 }
 
 /// An object that has been made again: the descriptors that lead to it, in the restarter.
@@ -38,6 +52,10 @@ pub struct Built {
     pub made: Vec<Place>,
     /// Descriptions that write go on at its end, wherever that is.
     pub at_end: bool,
+    /// The number by which programs know it, if no descriptor leads to it.
+    pub number: Option<i32>,
+    /// What had to be made by number; a restart that fails removes it.
+    pub made_numbers: Vec<Made>,
 }
 
 /// How an open file description comes back.
@@ -118,6 +136,11 @@ pub trait FileKind: Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// Objects that the job uses although nothing leads to them: programs know them by a number. One that an area has led to is not looked at twice.
+    fn named(&self, _facts: &Facts) -> Vec<Named> {
+        Vec::new()
+    }
+
     /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
 
@@ -163,7 +186,7 @@ pub trait FileKind: Sync + 'static {
     }
 
     /// Of an object in the memory of the first stub ([`When::FirstStub`]): adds the calls that make it there, at `address`.
-    fn seed(&self, _state: &Self::State, _address: u64, _batch: &mut Batch) {}
+    fn seed(&self, _state: &Self::State, _built: &Built, _address: u64, _batch: &mut Batch) {}
 
     /// Opens one of the descriptions that reach the object.
     fn open(&self, state: &Self::State, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
@@ -189,6 +212,16 @@ pub trait FileKind: Sync + 'static {
         _cx: &mut Build<'_>,
     ) -> Result<Option<Change>, KindError> {
         Ok(None)
+    }
+
+    /// Whether an object that programs know by a number can have it on this machine. Asked before a restart moves into namespaces.
+    fn numbered(&self, _state: &Self::State, _snapshot: &Snapshot) -> Numbered {
+        Numbered::No
+    }
+
+    /// What certain processes of the job have to do themselves when all are there, in this order: the saved process, and its calls.
+    fn acts(&self, _state: &Self::State, _built: &Built) -> Vec<(i32, Batch)> {
+        Vec::new()
     }
 
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known and its descriptors are in place:
@@ -271,6 +304,7 @@ pub trait AnyFileKind: Sync {
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn question(&self) -> Question;
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError>;
+    fn named(&self, facts: &Facts) -> Vec<Named>;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
     /// The object that a record describes.
     fn load(&'static self, record: &Record) -> Result<Box<dyn LiveObject>, KindError>;
@@ -291,6 +325,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
         FileKind::discover(self, probe)
+    }
+    fn named(&self, facts: &Facts) -> Vec<Named> {
+        FileKind::named(self, facts)
     }
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError> {
         let state = FileKind::capture(self, probes, cx)?;

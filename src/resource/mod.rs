@@ -10,6 +10,7 @@ pub mod actor;
 mod context;
 mod error;
 pub mod file;
+pub mod ipc;
 mod kind;
 pub mod memory;
 mod object;
@@ -18,10 +19,10 @@ pub mod process;
 pub mod task;
 mod uses;
 
-pub use context::{Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe};
+pub use context::{Adjustment, Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe, Waiting};
 pub use error::KindError;
-pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Fallback, FileKind, Identity, Later, Opened, Step, TaskKind};
-pub use object::{Difference, Disposed, FileFacts, LiveObject, Question, Room, When};
+pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Fallback, FileKind, Identity, Later, Named, Opened, Step, TaskKind};
+pub use object::{Difference, Disposed, FileFacts, LiveObject, Numbered, Question, Room, When};
 pub use uses::{Uses, uses};
 
 use crate::image::Record;
@@ -43,6 +44,9 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::epoll::Epoll,
     &file::pidfd::Pidfd,
     &file::stand_in::StandIn,
+    &ipc::sysv_memory::SysvMemory,
+    &ipc::semaphore::Semaphore,
+    &ipc::message_queue::MessageQueue,
     &memory::shared_memory::SharedMemory,
 ];
 

@@ -27,6 +27,21 @@ pub struct Room {
     pub bytes: u64,
     /// The address is a multiple of this.
     pub align: u64,
+    /// Where in the room a second view of it begins, from which areas are mapped that can never be written.
+    pub read_only_at: Option<u64>,
+}
+
+/// Whether an object that programs know by a number can have that number here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Numbered {
+    /// It has none.
+    No,
+    /// It is there, and others use it, too.
+    Shared,
+    /// It is there, and can be taken over.
+    Here,
+    /// Only in a namespace of its own for such numbers (IPC), or by whoever may choose them.
+    Elsewhere,
 }
 
 /// What policies are asked about the objects of a kind.
@@ -93,7 +108,9 @@ pub trait LiveObject {
     fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId>;
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
-    fn seed(&self, address: u64, batch: &mut Batch);
+    fn seed(&self, built: &Built, address: u64, batch: &mut Batch);
+    fn acts(&self, built: &Built) -> Vec<(i32, Batch)>;
+    fn numbered(&self, snapshot: &Snapshot) -> Numbered;
     fn open(&self, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
     fn seeks(&self) -> bool;
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
@@ -135,8 +152,14 @@ impl<K: FileKind> LiveObject for Live<K> {
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
         self.kind.build(&self.state, object, cx)
     }
-    fn seed(&self, address: u64, batch: &mut Batch) {
-        self.kind.seed(&self.state, address, batch);
+    fn seed(&self, built: &Built, address: u64, batch: &mut Batch) {
+        self.kind.seed(&self.state, built, address, batch);
+    }
+    fn acts(&self, built: &Built) -> Vec<(i32, Batch)> {
+        self.kind.acts(&self.state, built)
+    }
+    fn numbered(&self, snapshot: &Snapshot) -> Numbered {
+        self.kind.numbered(&self.state, snapshot)
     }
     fn open(&self, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {
         self.kind.open(&self.state, built, description, cx)

@@ -83,9 +83,11 @@ impl Sort {
 }
 
 /// `unshare(2)` — this process gets a new mount namespace, its next child is the first process of a new pid namespace. With `user` they
-/// belong to a new user namespace, which takes no privilege. Needs to be the only thread.
-pub fn separate(user: bool) -> Result<(), Errno> {
+/// belong to a new user namespace, which takes no privilege; with `ipc` there is a new one for System V objects and message queues, too. Needs to be
+/// the only thread.
+pub fn separate(user: bool, ipc: bool) -> Result<(), Errno> {
     let flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS;
+    let flags = if ipc { flags | CloneFlags::CLONE_NEWIPC } else { flags };
     unshare(if user { flags | CloneFlags::CLONE_NEWUSER } else { flags })
 }
 
@@ -162,7 +164,7 @@ mod test {
     #[test]
     fn a_process_with_threads_gets_no_user_namespace() {
         let thread = std::thread::spawn(std::thread::park);
-        assert_eq!(separate(true), Err(Errno::EINVAL));
+        assert_eq!(separate(true, false), Err(Errno::EINVAL));
         thread.thread().unpark();
         thread.join().unwrap();
     }

@@ -9,7 +9,8 @@
 //! "subreaper" for that moment. The inner process is a whole copy of `cr_restart` and goes on with the restart; see `inner` for its life and
 //! `outer` for what stays outside.
 //!
-//! Relies on being called before any thread exists, with all signals held. Network, IPC, cgroup, time and host name stay the host's.
+//! Relies on being called before any thread exists, with all signals held. Network, cgroup, time and host name stay the host's, and so does IPC, unless
+//! System V objects of the job can have their ids only in a namespace of their own.
 
 mod inner;
 mod link;
@@ -143,9 +144,9 @@ impl Classified for Unavailable {
     }
 }
 
-/// Makes the namespaces, a user namespace among them unless we may do without, and their first process. In `cr_restart` itself it returns
+/// Makes the namespaces, a user namespace among them unless we may do without and an IPC namespace for `own_numbers`, and their first process. In `cr_restart` itself it returns
 /// when all is over.
-pub fn enter(held: &Held) -> Result<Entered, Unavailable> {
+pub fn enter(held: &Held, own_numbers: bool) -> Result<Entered, Unavailable> {
     let prepare = |error: io::Error| Unavailable::new(Step::Prepare, &error);
     let (mut near, far) = Link::pair().map_err(prepare)?;
     let was_subreaper = prctl::get_child_subreaper().map_err(|errno| prepare(errno.into()))?;
@@ -154,7 +155,7 @@ pub fn enter(held: &Held) -> Result<Entered, Unavailable> {
         Ok(Some(middle)) => middle,
         Ok(None) => {
             drop(near);
-            return Ok(Entered::Inside(between(far)));
+            return Ok(Entered::Inside(between(far, own_numbers)));
         }
         Err(error) => {
             let _ = prctl::set_child_subreaper(was_subreaper);
@@ -194,9 +195,9 @@ fn reap(child: i32) {
 }
 
 /// The middle process: makes the namespaces and forks the first process, in which it returns.
-fn between(mut link: Link) -> Inner {
+fn between(mut link: Link, own_numbers: bool) -> Inner {
     let born = prctl::set_pdeathsig(Signal::SIGKILL).map_err(|errno| Unavailable { step: Step::Prepare, source: errno });
-    let born = born.and_then(|()| make()).and_then(|()| {
+    let born = born.and_then(|()| make(own_numbers)).and_then(|()| {
         let prepare = |error: io::Error| Unavailable::new(Step::Prepare, &error);
         fork_single_threaded().map_err(prepare)
     });
@@ -215,10 +216,10 @@ fn between(mut link: Link) -> Inner {
 }
 
 /// Whoever is CAP_SYS_ADMIN already keeps its users: mapping a single one would lose the others.
-fn make() -> Result<(), Unavailable> {
+fn make(own_numbers: bool) -> Result<(), Unavailable> {
     let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
     let user = !has_capability(CAP_SYS_ADMIN);
-    namespace::separate(user).map_err(|source| Unavailable { step: Step::Make, source })?;
+    namespace::separate(user, own_numbers).map_err(|source| Unavailable { step: Step::Make, source })?;
     if user {
         namespace::map_to_itself(uid, gid).map_err(|error| Unavailable::new(Step::Map, &error))?;
     }
@@ -251,7 +252,7 @@ mod test {
     fn a_process_with_threads_is_refused_and_goes_on() {
         let thread = std::thread::spawn(std::thread::park);
         let held = Held::hold().unwrap();
-        let refused = enter(&held).unwrap_err();
+        let refused = enter(&held, false).unwrap_err();
         thread.thread().unpark();
         thread.join().unwrap();
         assert_eq!((refused.step, refused.source), (Step::Prepare, Errno::EBUSY));

@@ -1,7 +1,7 @@
 //! `cr_checkpoint` of a job that lives in namespaces of its own: the worker goes there first.
 //!
 //! What the tasks of such a job know of each other are the ids of its own pid namespace, so these are the ones to save. The worker enters the
-//! user and pid namespaces of the job; its child, which alone is in the pid namespace, enters the mount namespace, where `/proc` shows the job's
+//! user, pid and IPC namespaces of the job; its child, which alone is in the pid namespace, enters the mount namespace, where `/proc` shows the job's
 //! ids, and takes the checkpoint as if the job had asked for it. The working directory is the same as before, by its name.
 //!
 //! Relies on being called before any thread exists.
@@ -82,7 +82,8 @@ fn enter(pid: i32) -> Result<Option<Namespace>, VisitError> {
     let users = users.map_err(refused(pid, "open its user namespace"))?;
     let pids = other(Sort::Pid).map_err(refused(pid, "open its pid namespace"))?;
     let mounts = other(Sort::Mount).map_err(refused(pid, "open its mount namespace"))?;
-    for namespace in users.iter().chain(&pids) {
+    let objects = other(Sort::Ipc).map_err(refused(pid, "open its IPC namespace"))?;
+    for namespace in users.iter().chain(&pids).chain(&objects) {
         namespace.enter().map_err(|errno| refused(pid, "enter its namespaces")(errno.into()))?;
     }
     Ok(mounts)

@@ -32,6 +32,7 @@ pub fn bind(
 ) -> Result<(), Failure> {
     let ids = job.ids(snapshot);
     let mut binder = Binder { snapshot, graph, plan, objects, ids, owned: HashSet::new(), placed: HashSet::new(), notes };
+    binder.acts(job)?;
     binder.sharers(job)?;
     for index in (0..job.processes.len()).filter(|index| !snapshot.processes[*index].threads.is_empty()) {
         let about = |failure: Failure| failure.about(Subject::pid(snapshot.processes[index].pid));
@@ -84,6 +85,20 @@ impl Binder<'_> {
         self.process_records(index, pid, all, &mut batch)?;
         let answers = job.scratch.run(&mut job.processes[index].threads[0], &batch)?;
         self.said_of_program(index, exe, &answers);
+        Ok(())
+    }
+
+    /// What objects need to be done by certain processes, while all have our rights. For one that has ended another does it.
+    fn acts(&mut self, job: &mut Job) -> Result<(), Failure> {
+        for (id, object, live) in self.graph.objects(self.snapshot) {
+            for (pid, batch) in live.acts(&self.objects.built[id as usize]) {
+                let of_pid = |index: &usize| self.snapshot.processes[*index].pid == pid;
+                let alive = || (0..job.processes.len()).filter(|index| job.processes[*index].is_alive());
+                let Some(index) = alive().find(of_pid).or_else(|| alive().next()) else { continue };
+                let ran = job.scratch.run(&mut job.processes[index].threads[0], &batch);
+                ran.at(Stage::Bind).map_err(|failure| failure.about(Subject::path(&object.path)))?;
+            }
+        }
         Ok(())
     }
 

@@ -14,12 +14,13 @@ use crate::engine::note::Notes;
 use crate::error::{At, Classified, Failure, Stage, Subject};
 use crate::image::{Description, DescriptionId, Descriptor, Object, ObjectId, Snapshot};
 use crate::resource::file::{self, lock};
+use crate::resource::ipc::Made;
 use crate::resource::task::cwd;
 use crate::resource::{Build, Built, Change, Directories, Fallback, KindError, LiveObject, Opened, TaskKind, When};
 use crate::sys::{descriptor, process};
 use crate::tracee::{Scratch, Stopped};
 
-/// Everything the stubs will inherit. Dropping it removes the files that were made by name, until the job needs them.
+/// Everything the stubs will inherit. Dropping it removes what was made by name or number, until the job needs it.
 pub struct Objects {
     /// Made objects, by position.
     pub built: Vec<Built>,
@@ -334,6 +335,7 @@ impl Drop for Objects {
             for place in made {
                 let _gone = place.remove();
             }
+            self.built.iter().flat_map(|built| &built.made_numbers).for_each(Made::remove);
         }
     }
 }

@@ -273,7 +273,10 @@ fn map(area: &Area, plan: &Plan, objects: &Objects, batch: &mut Batch) {
         Backing::Anonymous => area::From::Nothing,
         Backing::Object { object, .. } => match plan.maps_file(&area.backing) {
             Some(file) => area::From::Descriptor(objects.file_of(file, writes(area)).unwrap_or(-1)),
-            None => area::From::Parked(plan.parked[object].0),
+            None => {
+                let (address, room) = plan.parked[object];
+                area::From::Parked(address + room.read_only_at.filter(|_| !writes(area)).unwrap_or(0))
+            }
         },
     };
     area::map(area, from, batch);

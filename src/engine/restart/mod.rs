@@ -42,7 +42,7 @@ use crate::image::{OTHER_RELEASE, Snapshot};
 use crate::policy::relocate::{Relocation, Relocations};
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack};
-use crate::resource::KindError;
+use crate::resource::{KindError, Numbered};
 use crate::sys::process;
 
 /// A context file that has been read, and what was decided about its restart.
@@ -56,6 +56,14 @@ pub struct Opened {
     any_ids: bool,
     relocations: Relocations,
     begun: Instant,
+}
+
+impl Opened {
+    /// Whether objects that programs know by numbers can have them in no IPC namespace but one of their own, where nobody shares them.
+    pub fn needs_own_numbers(&self) -> bool {
+        let numbered: Vec<Numbered> = self.graph.objects(&self.snapshot).map(|(_, _, live)| live.numbered(&self.snapshot)).collect();
+        numbered.contains(&Numbered::Elsewhere) && !numbered.contains(&Numbered::Shared)
+    }
 }
 
 /// Reads a context file and asks policies how it is to be restarted. Nothing is made.

@@ -120,7 +120,7 @@ pub fn plan(
     if restore_pid {
         check_ids(snapshot, request).at(Stage::Plan)?;
     }
-    let Possible { makers, scratch, vdso_parking, parked, uses, actors, outside } = check(snapshot, graph, relocations, notes)?;
+    let Possible { makers, scratch, vdso_parking, parked, uses, actors, outside } = check((snapshot, graph), false, relocations, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
     if restore_pgid && !request.restore_pgid {
         notes.warn(Subject::default(), "a session leader keeps its process group: --restore-sid implies --restore-pgid here");
@@ -157,13 +157,18 @@ pub struct Possible {
     outside: Outside,
 }
 
-/// Takes the decisions that no id of this machine has a part in.
-pub fn check(snapshot: &Snapshot, graph: &Graph, relocations: &Relocations, notes: &mut Notes) -> Result<Possible, Failure> {
+/// Takes the decisions that no id of this machine has a part in. `is_proof`: the job itself is there, and in nobody's way.
+pub fn check(
+    (snapshot, graph): (&Snapshot, &Graph),
+    is_proof: bool,
+    relocations: &Relocations,
+    notes: &mut Notes,
+) -> Result<Possible, Failure> {
     check_machine(snapshot).at(Stage::Plan)?;
     let uses = uses(snapshot);
     let actors = Actors::of(snapshot).at(Stage::Plan)?;
     let outside = Outside::look();
-    check_kinds((snapshot, graph), relocations, &uses, (&actors, &outside), notes)?;
+    check_kinds((snapshot, graph), is_proof, relocations, (&uses, &actors, &outside), notes)?;
     let (scratch, vdso_parking, parked) = lay_out(snapshot, graph).at(Stage::Plan)?;
     Ok(Possible { makers: makers(snapshot).at(Stage::Plan)?, scratch, vdso_parking, parked, uses, actors, outside })
 }
@@ -238,13 +243,13 @@ fn check_free(what: &'static str, id: i32) -> Result<(), PlanError> {
 /// Asks every kind about everything; one complaint is reported as it is, several together.
 fn check_kinds(
     (snapshot, graph): (&Snapshot, &Graph),
+    is_proof: bool,
     relocations: &Relocations,
-    uses: &[Uses],
-    (actors, outside): (&Actors, &Outside),
+    (uses, actors, outside): (&[Uses], &Actors, &Outside),
     notes: &mut Notes,
 ) -> Result<(), Failure> {
     let path = |saved: &Path| relocations.apply(saved);
-    let mut cx = KindPlan { snapshot, path: &path, uses, actor: actors.process(0), outside, warnings: Vec::new() };
+    let mut cx = KindPlan { snapshot, path: &path, uses, actor: actors.process(0), outside, is_proof, warnings: Vec::new() };
     let mut complaints: Vec<KindError> = Vec::new();
     for (id, object, live) in graph.objects(snapshot) {
         cx.actor = actors.object(id);

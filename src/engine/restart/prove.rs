@@ -37,6 +37,6 @@ fn plan_restart(snapshot: &Snapshot) -> Result<(), Failure> {
     let mut graph = Graph::load(&snapshot).map_err(|failure| naming_release(failure, &snapshot))?;
     let (mut relocations, mut notes) = (Relocations::default(), Notes::default());
     review::review(&mut snapshot, &mut graph, &mut relocations, &mut Stack::default(), &mut notes)?;
-    plan::check(&snapshot, &graph, &relocations, &mut notes)?;
+    plan::check((&snapshot, &graph), true, &relocations, &mut notes)?;
     build::check_descriptors(&snapshot).at(Stage::Plan)
 }

@@ -111,7 +111,7 @@ pub fn raise(
         clock::enter(&snapshot.origin, &mut seed, &scratch).at(Stage::Raise)?;
     }
     let mut special = own_special(seed.pid).at(Stage::Raise)?;
-    park(graph, plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
+    park((graph, objects), plan, &mut seed, &scratch, &mut special).at(Stage::Raise)?;
     fill.objects(objects, plan, seed.pid)?;
     settle(snapshot, graph, plan, objects, notes)?;
     let writable = objects.close_programs(snapshot).at(Stage::Build)?;
@@ -214,10 +214,16 @@ fn own_special(pid: i32) -> Result<Vec<(String, u64, u64)>, TraceeError> {
 }
 
 /// In the first stub: what waits in its memory is made, and the special areas step out of every process's way.
-fn park(graph: &Graph, plan: &Plan, seed: &mut Stopped, scratch: &Scratch, special: &mut [(String, u64, u64)]) -> Result<(), TraceeError> {
+fn park(
+    (graph, objects): (&Graph, &Objects),
+    plan: &Plan,
+    seed: &mut Stopped,
+    scratch: &Scratch,
+    special: &mut [(String, u64, u64)],
+) -> Result<(), TraceeError> {
     let mut batch = Batch::new();
     for (id, (address, _)) in &plan.parked {
-        graph.live(*id).seed(*address, &mut batch);
+        graph.live(*id).seed(&objects.built[*id as usize], *address, &mut batch);
     }
     let mut at = plan.vdso_parking;
     let mut moves = Vec::new();

@@ -6,22 +6,26 @@ use super::Seen;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Record, Snapshot, Thread};
 use crate::proc::ProcError;
+use crate::resource::ipc::undo;
 use crate::resource::memory::{fields, key};
-use crate::resource::{AnyTaskKind, KindError, Later, PROCESS_KINDS, THREAD_KINDS, TaskProbe};
+use crate::resource::{Adjustment, AnyTaskKind, KindError, Later, PROCESS_KINDS, THREAD_KINDS, TaskProbe};
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 use crate::tracee::{Answers, Batch, Buffer, Row, Scratch, Stopped, TraceeError, arch};
 
 /// Most threads of a process that are asked at the same time.
 const MOST_SLOTS: usize = 64;
 
-/// Fills in the records of processes and threads, and the fields of address spaces.
-pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Result<(), Failure> {
+/// Fills in the records of processes and threads, and the fields of address spaces. Returns what the ends of processes would do to semaphores.
+pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Result<Vec<Adjustment>, Failure> {
+    let sets = undo::sets();
+    let mut adjustments = Vec::new();
     for (index, one) in seen.iter().enumerate().filter(|(_, one)| !one.zombie) {
         let process = &mut frozen.processes[one.position];
-        let asked = ask_process(one, process).at(Stage::Capture).map_err(|failure| failure.about(Subject::pid(one.pid)))?;
+        let asked = ask_process(one, process, &sets).at(Stage::Capture).map_err(|failure| failure.about(Subject::pid(one.pid)))?;
         if snapshot.origin.monotonic_ns == 0 {
             (snapshot.origin.monotonic_ns, snapshot.origin.boottime_ns) = asked.clocks;
         }
+        adjustments.extend(asked.adjustments);
         let described = &mut snapshot.processes[index];
         described.records = asked.records;
         described.threads = asked.threads;
@@ -32,7 +36,7 @@ pub fn ask(seen: &[Seen], frozen: &mut Frozen, snapshot: &mut Snapshot) -> Resul
             memory.keys = asked.keys;
         }
     }
-    Ok(())
+    Ok(adjustments)
 }
 
 struct Asked {
@@ -43,6 +47,7 @@ struct Asked {
     keys: u16,
     /// CLOCK_MONOTONIC and CLOCK_BOOTTIME as the process sees them, nanoseconds.
     clocks: (u64, u64),
+    adjustments: Vec<Adjustment>,
 }
 
 /// The questions to one task, and how their answers are read.
@@ -60,15 +65,19 @@ struct Heard {
     lock_future: i32,
     keys: u16,
     clocks: (u64, u64),
+    adjustments: Vec<Adjustment>,
 }
 
-fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindError> {
+fn ask_process(one: &Seen, process: &mut FrozenProcess, sets: &[(i32, usize)]) -> Result<Asked, KindError> {
     let mut batch = Batch::new();
     let later = questions(PROCESS_KINDS, &probe(one, process.threads[0].tid, &one.status), &mut batch)?;
     let asking = process.threads.iter().map(|thread| asking(one, thread.tid)).collect::<Result<Vec<_>, _>>()?;
     let slots = process.threads.len().min(MOST_SLOTS);
     let scratch = Scratch::plant_live(&mut process.threads[0], slots, Scratch::SMALL)?;
-    let heard = ask_through(&scratch, one, process, Asking { batch, later }, asking);
+    let heard = ask_through(&scratch, one, process, Asking { batch, later }, asking).and_then(|heard| {
+        let adjustments = ask_undo(&scratch, one.pid, &mut process.threads[0], sets)?;
+        Ok(Heard { adjustments, ..heard })
+    });
     let uprooted = scratch.uproot(&mut process.threads[0]);
     let heard = heard?;
     uprooted?;
@@ -78,13 +87,13 @@ fn ask_process(one: &Seen, process: &mut FrozenProcess) -> Result<Asked, KindErr
 /// Reads the answers, and what a signal changes: a task may have taken some while it answered, and takes none from here on. So registers and
 /// masks are those of the same moment as what is pending.
 fn describe(heard: Heard, one: &Seen, process: &FrozenProcess) -> Result<Asked, KindError> {
-    let (later, answers) = heard.process;
+    let Heard { process: (later, answers), threads: heard_threads, brk, lock_future, keys, clocks, adjustments } = heard;
     let records = answered(later, &answers)?;
     let mut threads = Vec::with_capacity(process.threads.len() + 1);
     if process.leader_dead {
         threads.push(Thread { tid: one.pid, dead: true, ..Thread::default() });
     }
-    for (thread, (later, answers)) in process.threads.iter().zip(heard.threads) {
+    for (thread, (later, answers)) in process.threads.iter().zip(heard_threads) {
         threads.push(Thread {
             tid: thread.tid,
             dead: false,
@@ -94,7 +103,7 @@ fn describe(heard: Heard, one: &Seen, process: &FrozenProcess) -> Result<Asked, 
             records: answered(later, &answers)?,
         });
     }
-    Ok(Asked { records, threads, brk: heard.brk, lock_future: heard.lock_future, keys: heard.keys, clocks: heard.clocks })
+    Ok(Asked { records, threads, brk, lock_future, keys, clocks, adjustments })
 }
 
 fn ask_through(
@@ -116,7 +125,17 @@ fn ask_through(
         let asking = asking.drain(..wave.len()).collect();
         threads.extend(ask_wave(scratch, wave, asking)?);
     }
-    Ok(Heard { process: (later, answers), threads, brk, lock_future: lock_future(one, scratch)?, keys, clocks: clocks.into() })
+    let (lock_future, clocks, adjustments) = (lock_future(one, scratch)?, clocks.into(), Vec::new());
+    Ok(Heard { process: (later, answers), threads, brk, lock_future, keys, clocks, adjustments })
+}
+
+/// What the end of a process would do to semaphores: found in several batches, but only where there are any.
+fn ask_undo(scratch: &Scratch, pid: i32, task: &mut Stopped, sets: &[(i32, usize)]) -> Result<Vec<Adjustment>, KindError> {
+    let mut search = undo::Search::new(pid, sets);
+    while let Some(batch) = search.ask() {
+        search.hear(&scratch.run(task, &batch)?);
+    }
+    Ok(search.finish())
 }
 
 /// The time of a clock: in a time namespace it is another than ours.

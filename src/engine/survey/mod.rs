@@ -5,7 +5,6 @@
 
 mod ask;
 mod descriptor;
-mod ipc;
 mod memory;
 mod object;
 mod reach;
@@ -22,6 +21,7 @@ use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
 use crate::resource::{KindError, Piece};
+use crate::sys::ipc::View;
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 
@@ -49,6 +49,8 @@ pub enum Source {
     Memory { pid: i32, parent: Option<i32>, ranges: Vec<(u64, u64)> },
     /// Pieces of memory that processes share.
     Pieces(Vec<Piece>),
+    /// So many bytes that we have attached.
+    View { view: View, bytes: u64 },
 }
 
 impl Contents {
@@ -58,6 +60,7 @@ impl Contents {
             Source::File { bytes, .. } => *bytes,
             Source::Memory { ranges, .. } => ranges.iter().map(|range| range.1 - range.0).sum(),
             Source::Pieces(pieces) => pieces.iter().map(|piece| piece.bytes).sum(),
+            Source::View { bytes, .. } => *bytes,
         }
     }
 }
@@ -96,7 +99,6 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, not
         seen.push(look(position, process).at(Stage::Survey).map_err(about)?);
     }
     parents_first(&mut seen);
-    ipc::name_lost(frozen, notes);
     let seen = review::processes(seen, &frozen.processes, policies)?;
     let alive: Vec<i32> = seen.iter().filter(|one| !one.zombie).map(|one| one.pid).collect();
     losses.look(&alive, policies, Stage::Survey)?;
@@ -106,17 +108,20 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, not
     let (tables, mut found) = descriptor::tables(&seen, &sharing)?;
     let layouts = memory::look(&seen, &sharing, &mut found)?;
     let queued = reach::discover(&seen, &mut found, object::claim)?;
-    let objects = object::describe((&seen, &frozen.processes), &found, &queued, &mut findings)?;
+    let mut facts = object::facts(&seen, &frozen.processes);
+    let objects = object::describe(&seen, &facts, (&found, &queued), &mut findings)?;
     descriptor::describe(&seen, (tables, &found), &objects, &mut findings)?;
     memory::describe(&seen, &sharing, layouts, &objects, &mut findings)?;
-    let Findings { mut snapshot, mut contents, .. } = findings;
     for (index, one) in seen.iter().enumerate() {
-        let process = describe_process(one, index, &sharing, &frozen.processes[one.position], notes);
-        snapshot.processes.push(process);
+        let process = describe_process(one, index, &sharing, &frozen.processes[one.position], findings.notes);
+        findings.snapshot.processes.push(process);
     }
-    sharing::apply(&sharing, &mut snapshot);
-    losses.describe(&mut snapshot, notes);
-    ask::ask(&seen, frozen, &mut snapshot)?;
+    sharing::apply(&sharing, &mut findings.snapshot);
+    losses.describe(&mut findings.snapshot, findings.notes);
+    facts.adjustments = ask::ask(&seen, frozen, &mut findings.snapshot)?;
+    // What nobody leads to is known last, because tasks have to be asked who uses it.
+    object::describe_named(&seen, &facts, &objects, &mut findings)?;
+    let Findings { snapshot, mut contents, .. } = findings;
     contents.sort_by_key(|content| match content.space {
         Space::Object(id) => (0, id),
         Space::Memory(id) => (1, id),

@@ -3,16 +3,18 @@
 //! Relies on everything having been found. What no kind claims is refused with process, number and path; everything that stands in the way
 //! is said together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::reach::{Found, Queued};
+use super::reach::{By, Found, Queued};
 use super::{Contents, Findings, Seen, Source};
 use crate::engine::obstacle::Obstacles;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{DescriptionId, FileChoice, Object, ObjectAction, ObjectChoice, ObjectId, Space};
-use crate::resource::{AnyFileKind, Capture, Content, FILE_KINDS, Facts, Identity, KindError, Probe, Question, file};
+use crate::proc::{Fdinfo, FileStat};
+use crate::resource::{AnyFileKind, Capture, Content, FILE_KINDS, Facts, Identity, KindError, Named, Probe, Question, Waiting, file};
+use crate::tracee::arch;
 use crate::tracee::freeze::FrozenProcess;
 
 /// What has come of everything that was found, by position.
@@ -21,6 +23,8 @@ pub struct Objects {
     pub ids: Vec<Option<ObjectId>>,
     /// Of a description its number; `None`: it is closed, or no description.
     pub numbers: Vec<Option<DescriptionId>>,
+    /// What has been captured, by kind and identity.
+    captured: HashSet<(Option<&'static str>, Identity)>,
 }
 
 /// What reaches one object, by position, and the kind that claims it.
@@ -38,14 +42,14 @@ enum Decision {
 
 /// Captures every object.
 pub fn describe(
-    (seen, frozen): (&[Seen], &[FrozenProcess]),
-    found: &[Found],
-    queued: &Queued,
+    seen: &[Seen],
+    facts: &Facts,
+    (found, queued): (&[Found], &Queued),
     findings: &mut Findings<'_, '_>,
 ) -> Result<Objects, Failure> {
     let probes: Vec<Probe<'_>> = found.iter().map(|one| one.probe(seen)).collect();
     let groups = group(&probes);
-    let facts = Rc::new(facts(seen, frozen));
+    let facts = Rc::new(facts.clone());
     let mut obstacles = Obstacles::default();
     let asked = groups.iter().filter_map(|group| {
         let kind = group.kind.filter(|kind| matches!(kind.question(), Question::File))?;
@@ -58,7 +62,8 @@ pub fn describe(
         let decision = obstacles.note(decide(group.kind, &members, findings));
         decided.extend(decision.map(|decision| (group, decision)));
     }
-    let mut objects = Objects { ids: vec![None; found.len()], numbers: number(found, &decided) };
+    let captured = probes.iter().map(known_as).collect();
+    let mut objects = Objects { ids: vec![None; found.len()], numbers: number(found, &decided), captured };
     for (group, decision) in decided {
         // What policies want closed may still be mapped.
         let is_closed = matches!(decision, Decision::Close);
@@ -86,10 +91,52 @@ pub fn describe(
     Ok(objects)
 }
 
-/// What holds for the whole job.
-fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
+/// Captures the objects that the job uses although nothing leads to them.
+pub fn describe_named(all: &[Seen], facts: &Facts, objects: &Objects, findings: &mut Findings<'_, '_>) -> Result<(), Failure> {
+    let facts = Rc::new(facts.clone());
+    let mut obstacles = Obstacles::default();
+    for kind in FILE_KINDS {
+        for Named { number, pid, name } in kind.named(&facts) {
+            let seen = all.iter().position(|one| one.pid == pid).unwrap_or(0);
+            let ino = u64::try_from(number).unwrap_or(0);
+            let stat = FileStat { ino, ..FileStat::default() };
+            let found = Found { seen, link: name, stat, info: Fdinfo::default(), by: By::Number(pid) };
+            let probe = found.probe(all);
+            if objects.captured.contains(&(Some(kind.tag().kind), kind.identity(&probe))) {
+                continue;
+            }
+            let captured = decide(Some(*kind), &[&probe], findings).and_then(|decision| match decision {
+                Decision::Close => Ok(None),
+                Decision::StandIn(_) => {
+                    let what = format!("{}, which is to be replaced by a path,", found.link.display());
+                    let error = KindError::Unsupported { what, remedy: "change the decision".into() };
+                    Err(Failure::new(Stage::Review, error).about(subject(&probe)))
+                }
+                Decision::Capture(_) => {
+                    capture(*kind, &[&probe], Capture { facts: facts.clone(), ..Capture::default() }, findings).map(Some)
+                }
+            });
+            let _ = obstacles.note(captured);
+        }
+    }
+    obstacles.clear()
+}
+
+/// What holds for the whole job. What tasks have to be asked is added later.
+pub fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
     let of_one = |one: &Seen| std::iter::once(one.pid).chain(frozen[one.position].threads.iter().map(|thread| thread.tid));
-    Facts { ids: seen.iter().flat_map(of_one).collect() }
+    let waits = |one: &Seen| {
+        let threads = frozen[one.position].threads.iter().filter_map(|thread| arch::current_call(thread.registers()));
+        threads.map(|(call, first)| Waiting { pid: one.pid, call, first }).collect::<Vec<_>>()
+    };
+    Facts { ids: seen.iter().flat_map(of_one).collect(), waiting: seen.iter().flat_map(waits).collect(), adjustments: Vec::new() }
+}
+
+/// The kind that claims a probe, and what it takes it for.
+fn known_as(probe: &Probe<'_>) -> (Option<&'static str>, Identity) {
+    let kind = claim(probe);
+    let identity = kind.map_or(Identity::Inode(probe.stat.dev, probe.stat.ino), |kind| kind.identity(probe));
+    (kind.map(|kind| kind.tag().kind), identity)
 }
 
 /// Puts together what reaches one object.
@@ -100,9 +147,8 @@ fn group(probes: &[Probe<'_>]) -> Vec<Group> {
     let mut by_inode: HashMap<(Option<&'static str>, u64, u64), usize> = HashMap::new();
     for (index, probe) in probes.iter().enumerate() {
         let kind = claim(probe);
-        let word = kind.map(|kind| kind.tag().kind);
+        let (word, identity) = known_as(probe);
         let inode = (word, probe.stat.dev, probe.stat.ino);
-        let identity = kind.map_or(Identity::Inode(probe.stat.dev, probe.stat.ino), |kind| kind.identity(probe));
         let known = match &identity {
             Identity::Description => None,
             _ if probe.is_mapping() => by_inode.get(&inode).copied(),
@@ -170,6 +216,7 @@ fn capture(kind: &dyn AnyFileKind, probes: &[&Probe<'_>], mut cx: Capture, findi
         let source = match content {
             Content::File(file) => Source::File { file, bytes },
             Content::Pieces(pieces) => Source::Pieces(pieces),
+            Content::View(view) => Source::View { view, bytes },
         };
         findings.contents.push(Contents { space: Space::Object(id), source });
     }

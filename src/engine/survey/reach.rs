@@ -37,6 +37,8 @@ pub enum By {
     Program,
     /// A descriptor in the queue of another object, as our own copy.
     Queue(OwnedFd),
+    /// A process knows it by a number.
+    Number(i32),
 }
 
 impl Found {
@@ -60,6 +62,7 @@ impl Found {
                 let open = move || open_mapped(pid, &entry.map_file(), self);
                 Probe::mapped(pid, &self.link, &self.stat, &self.info, Some(entry), Box::new(open))
             }
+            By::Number(pid) => Probe::named(*pid, &self.link, &self.stat, &self.info),
             By::Program => {
                 let open = move || open_mapped(pid, "exe", self);
                 Probe::mapped(pid, &self.link, &self.stat, &self.info, None, Box::new(open))
@@ -116,7 +119,7 @@ fn known(seen: &[Seen], found: &[Found], copy: &OwnedFd) -> Result<Option<usize>
         let other = match &one.by {
             By::Descriptor(fd) => (seen[one.seen].dir.pid(), *fd),
             By::Queue(copy) => (own.0, copy.as_raw_fd()),
-            By::Area(_) | By::Program => continue,
+            By::Area(_) | By::Program | By::Number(_) => continue,
         };
         let order = process::compare_descriptions(own, other);
         if order.map_err(|errno| KindError::host("compare descriptors", errno))?.is_eq() {

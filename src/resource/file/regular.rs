@@ -231,7 +231,7 @@ impl FileKind for Regular {
         };
         let size = i64::try_from(state.size).unwrap_or(i64::MAX);
         unistd::ftruncate(&file, size).map_err(|errno| KindError::path("set the length of a copy of", &path, errno))?;
-        Ok(Built { descriptors: vec![file], contents: Some(0), made: made.into_iter().collect(), at_end: false })
+        Ok(Built { descriptors: vec![file], contents: Some(0), made: made.into_iter().collect(), ..Built::default() })
     }
 
     fn open(&self, state: &RegularV1, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError> {

@@ -168,6 +168,7 @@ pub(super) fn plan<K: FileKind>(kind: &K, state: &K::State, snapshot: &Snapshot)
         uses: &uses(snapshot),
         actor: &actor,
         outside: &Outside::default(),
+        is_proof: false,
         warnings: vec![],
     };
     let result: Result<(), KindError> = kind.plan(state, (0, &snapshot.objects[0]), &mut cx);

@@ -73,6 +73,10 @@ pub fn is_copy_of_shared(entry: &MapEntry) -> bool {
     matches!(&entry.name, MapName::File { path, deleted: true } if !entry.perms.shared && is_shared_memory(path))
 }
 
+fn is_system_v(name: &MapName) -> bool {
+    matches!(name, MapName::File { path, .. } if path.as_os_str().to_string_lossy().starts_with("/SYSV"))
+}
+
 /// Whether shared memory has this name in `/proc`, which nothing else has: mmap(2) with MAP_SHARED and MAP_ANONYMOUS, shmat(2).
 fn is_shared_memory(path: &Path) -> bool {
     let text = path.as_os_str().to_string_lossy();
@@ -116,10 +120,7 @@ fn refuse_unsupported(pid: i32, entry: &MapEntry, mapped: &Mapped) -> Result<(),
             return refuse(&format!("the unknown special mapping {name}"), "report the kernel version and the program");
         }
         (Mapped::Special(_), _) => return Ok(()),
-        (Mapped::Shared, MapName::File { path, .. }) if path.as_os_str().to_string_lossy().starts_with("/SYSV") => {
-            return refuse("System V shared memory", "detach it for the checkpoint");
-        }
-        (Mapped::Shared, _) if entry.page_bytes > super::pages::PAGE => {
+        (Mapped::Shared, name) if entry.page_bytes > super::pages::PAGE && !is_system_v(name) => {
             return refuse("shared memory of huge pages", "use ordinary pages for shared memory");
         }
         (Mapped::File(path), _) if !path.is_absolute() => {

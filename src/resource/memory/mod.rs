@@ -6,8 +6,10 @@ pub mod area;
 pub mod fields;
 pub mod key;
 pub mod pages;
+pub mod shared;
 pub mod shared_memory;
 pub mod special;
 
-pub use area::{Mapped, areas, is_copy_of_shared};
-pub use pages::{Pages, contents};
+pub use area::{Mapped, areas, huge, is_copy_of_shared};
+pub use pages::{PAGE, Pages, contents};
+pub use shared::{plausible, without_overlap};

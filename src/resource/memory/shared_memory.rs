@@ -10,7 +10,7 @@ use std::fs::File;
 use serde::{Deserialize, Serialize};
 
 use super::area::{huge, shows_shared_memory};
-use crate::image::{Area, Backing, Description, Object, ObjectId, Tag};
+use crate::image::{Description, Object, ObjectId, Tag};
 use crate::proc::MapEntry;
 use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Piece, Plan, Probe, Question, Room, When};
 use crate::tracee::Batch;
@@ -26,9 +26,6 @@ pub struct SharedMemoryV1 {
     /// 4096, or the size of its huge pages.
     pub page_bytes: u64,
 }
-
-/// Largest page that a processor knows.
-const MOST_PAGE_BYTES: u64 = 1 << 34;
 
 impl FileKind for SharedMemory {
     type State = SharedMemoryV1;
@@ -55,40 +52,21 @@ impl FileKind for SharedMemory {
         let bytes = real.max(mapped);
         match file {
             Some(file) => cx.keep_contents(file.into(), bytes),
-            None => cx.keep_pieces(without_overlap(pieces), bytes),
+            None => cx.keep_pieces(super::without_overlap(pieces), bytes),
         }
         Ok(SharedMemoryV1 { bytes, page_bytes })
     }
 
-    /// It is as large as its contents, and as what is mapped of it.
     fn plan(&self, state: &SharedMemoryV1, (id, object): (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
-        let SharedMemoryV1 { bytes, page_bytes } = *state;
-        let is_page = page_bytes.is_power_of_two() && (super::pages::PAGE..=MOST_PAGE_BYTES).contains(&page_bytes);
-        let whole = Some(bytes).filter(|_| is_page).and_then(|bytes| bytes.checked_next_multiple_of(page_bytes));
-        if bytes == 0 || whole.is_none() || bytes < object.content_bytes {
-            let has = object.content_bytes;
-            let what = format!("shared memory of {bytes} bytes in pages of {page_bytes} has {has} bytes of contents");
-            return Err(KindError::Inconsistent { what });
-        }
-        let is_beyond = |area: &&Area| {
-            let end = |offset: u64| offset.checked_add(area.bytes());
-            matches!(area.backing, Backing::Object { object, offset } if object == id && whole < end(offset))
-        };
-        match cx.snapshot.memories.iter().flat_map(|memory| &memory.areas).find(is_beyond) {
-            None => Ok(()),
-            Some(Area { start, end, .. }) => {
-                let what = format!("the area {start:x}-{end:x} reaches beyond its shared memory of {bytes} bytes");
-                Err(KindError::Inconsistent { what })
-            }
-        }
+        super::plausible((state.bytes, state.page_bytes), (id, object), cx.snapshot)
     }
 
     fn when(&self, state: &SharedMemoryV1) -> When {
         // Huge pages want addresses of their alignment.
-        When::FirstStub(Room { bytes: state.bytes, align: state.page_bytes })
+        When::FirstStub(Room { bytes: state.bytes, align: state.page_bytes, read_only_at: None })
     }
 
-    fn seed(&self, state: &SharedMemoryV1, address: u64, batch: &mut Batch) {
+    fn seed(&self, state: &SharedMemoryV1, _: &Built, address: u64, batch: &mut Batch) {
         let mut flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE | libc::MAP_NORESERVE;
         if state.page_bytes > super::pages::PAGE {
             flags |= huge(state.page_bytes);
@@ -101,33 +79,5 @@ impl FileKind for SharedMemory {
     fn open(&self, _: &SharedMemoryV1, _: &Built, _: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {
         let remedy = "the context file is damaged".into();
         Err(KindError::Unsupported { what: "a descriptor of shared anonymous memory".into(), remedy })
-    }
-}
-
-/// Leaves out what another piece covers already.
-fn without_overlap(mut pieces: Vec<Piece>) -> Vec<Piece> {
-    pieces.sort_by_key(|piece| piece.offset);
-    let mut covered = 0;
-    let mut kept = Vec::new();
-    for Piece { pid, address, offset, bytes } in pieces {
-        let skip = u64::saturating_sub(covered, offset).min(bytes);
-        if skip < bytes {
-            kept.push(Piece { pid, address: address + skip, offset: offset + skip, bytes: bytes - skip });
-            covered = offset + bytes;
-        }
-    }
-    kept
-}
-
-#[cfg(test)]
-mod test {
-    use super::*;
-
-    #[test]
-    fn overlapping_pieces_are_read_once() {
-        let piece = |(pid, address, offset, bytes)| Piece { pid, address, offset, bytes };
-        let pieces = [(1, 0x5000, 0, 0x2000), (2, 0x9000, 0x1000, 0x3000), (3, 0x100, 0, 0x1000)].map(piece);
-        let kept = [(1, 0x5000, 0, 0x2000), (2, 0xa000, 0x2000, 0x2000)].map(piece);
-        assert_eq!(without_overlap(pieces.to_vec()), kept);
     }
 }

@@ -27,8 +27,15 @@ fn same_path(path: &Path) -> PathBuf {
 pub fn plan<K: TaskKind>(kind: &K, state: &K::State) -> Result<Vec<String>, KindError> {
     let snapshot = empty_job();
     let actor = Arc::new(Actor::ours());
-    let mut cx =
-        Plan { snapshot: &snapshot, path: &same_path, uses: &[], actor: &actor, outside: &Outside::default(), warnings: Vec::new() };
+    let mut cx = Plan {
+        snapshot: &snapshot,
+        path: &same_path,
+        uses: &[],
+        actor: &actor,
+        outside: &Outside::default(),
+        is_proof: false,
+        warnings: Vec::new(),
+    };
     kind.plan(state, &mut cx)?;
     Ok(cx.warnings)
 }

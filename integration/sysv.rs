@@ -1,0 +1,202 @@
+//! System V objects around a job: they outlive it, others use them, or they are gone with the machine.
+//!
+//! The jobs are programs of the table, which check themselves. Relies on every case having an IPC namespace of its own; leaves restarts that find
+//! everything as it was to `journeys`.
+
+use std::fs;
+use std::process::Command;
+
+use crate::case::{Case, Scene};
+use crate::children::End;
+use crate::job::Job;
+use crate::site::Site;
+use crate::verdict::{Attempt, Verdict, ensure, failed, says, skipped};
+use crate::{namespace, site};
+
+const PROGRAMS: [&str; 4] = ["sysv_memory", "semaphore", "semaphore_undo", "message_queue"];
+
+/// Every promise.
+pub fn cases() -> Vec<Case> {
+    let scenes: &[(&str, Scene)] = &[
+        ("gone", gone),
+        ("gone-user", gone_user),
+        ("left-alone", left_alone),
+        ("changed", changed),
+        ("id-taken", id_taken),
+        ("key-taken", key_taken),
+        ("outsider", outsider),
+        ("failed", a_failed_restart_leaves_nothing),
+    ];
+    scenes.iter().map(|(journey, scene)| Case::new("sysv", journey, *scene)).collect()
+}
+
+fn own_ids(site: &Site) -> Verdict {
+    if site.namespaced { Ok(()) } else { Err(skipped("needs pids and System V objects of its own")) }
+}
+
+/// Saves a program of the table and kills it.
+fn saved(site: &Site, program: &str) -> Verdict<Job> {
+    own_ids(site)?;
+    let _ = fs::remove_dir_all(site.work()).and_then(|()| fs::create_dir(site.work()));
+    site.give_away(&site.work())?;
+    let job = site.start(site.command(site.program(program)))?;
+    site.wait_ready(&job)?;
+    site.checkpoint_and_kill(&[], &site.context(&format!("{program}.ctx")), &job)?;
+    Ok(job)
+}
+
+/// Removes every object, as a reboot does.
+fn remove_all(site: &Site) -> Verdict {
+    site.run(Command::new("ipcrm").arg("--all"))?.succeeded().map(drop)
+}
+
+/// How many objects there are.
+fn count() -> Verdict<usize> {
+    let lines = |file| fs::read_to_string(file).map(|text| text.lines().count() - 1);
+    let all = ["/proc/sysvipc/shm", "/proc/sysvipc/sem", "/proc/sysvipc/msg"].map(lines);
+    all.into_iter().sum::<Result<usize, _>>().attempt("count System V objects")
+}
+
+fn refused(site: &Site, context: &str, words: &[&str]) -> Verdict {
+    let before = count()?;
+    let ran = site.run(site.command(site.tool("cr_restart")).args(["--no-restore-pid"]).arg(site.context(context)))?;
+    ensure(ran.end != End::Code(0), || "the restart was not refused".into())?;
+    words.iter().try_for_each(|word| says(&ran.stderr, word))?;
+    ensure(count()? == before, || "the refused restart left objects".into())
+}
+
+/// The machine has been started anew: everything is made again with the same ids.
+fn gone(site: &Site) -> Verdict {
+    for program in PROGRAMS {
+        let job = saved(site, program)?;
+        remove_all(site)?;
+        let job = site.restart(&[], &site.context(&format!("{program}.ctx")), &job)?;
+        site.go(&job, "restart")?;
+        site.passes(&job)?;
+    }
+    Ok(())
+}
+
+/// A user may not choose ids, but has them in namespaces of his own.
+fn gone_user(site: &Site) -> Verdict {
+    namespace::prepare(site)?;
+    for program in PROGRAMS {
+        let job = saved(site, program)?;
+        remove_all(site)?;
+        if program == "semaphore_undo" {
+            refused(site, "semaphore_undo.ctx", &["is gone", "cannot be chosen", "--namespace"])?;
+        }
+        let holder = namespace::take(site, job.pid)?;
+        let job = namespace::restart(site, &[], &site.context(&format!("{program}.ctx")), job.pid, &job)?;
+        site.go(&job, "restart")?;
+        let end = site.children.wait(job.waited, site.patience);
+        namespace::end(site, holder)?;
+        end?;
+        site.passes(&job)?;
+        ensure(count()? == 0, || "the objects came back where everybody has them".into())?;
+    }
+    Ok(())
+}
+
+/// A job that goes on is not disturbed by a second one made from its past.
+fn left_alone(site: &Site) -> Verdict {
+    own_ids(site)?;
+    for program in PROGRAMS {
+        let _ = fs::remove_dir_all(site.work()).and_then(|()| fs::create_dir(site.work()));
+        let context = format!("{program}.ctx");
+        let job = site.start(site.command(site.program(program)))?;
+        site.wait_ready(&job)?;
+        site.checkpoint(&[], &site.context(&context), job.pid)?;
+        refused(site, &context, &["still runs", "--namespace"])?;
+        site.runs_on(&job)?;
+    }
+    Ok(())
+}
+
+/// Values, messages and contents that have changed since are put back.
+fn changed(site: &Site) -> Verdict {
+    let job = saved(site, "message_queue")?;
+    // Whoever plays with it is gone when the job comes back.
+    let script = "my $q = (grep { /^\\s*\\d+\\s+\\d+\\s+640/ } do { open F, '/proc/sysvipc/msg'; <F> })[0]; my $id = (split ' ', $q)[1]; \
+                  msgrcv($id, my $b, 2000, 0, 0) for 1 .. 3; msgsnd($id, pack('l! a*', 5, 'x'), 0) or die; msgsnd($id, pack('l! a*', 6, 'y'), 0) or die";
+    site.run(Command::new("perl").args(["-e", script]))?.succeeded()?;
+    let job = site.restart(&[], &site.context("message_queue.ctx"), &job)?;
+    site.go(&job, "restart")?;
+    site.passes(&job)
+}
+
+/// Somebody else has the id.
+fn id_taken(site: &Site) -> Verdict {
+    saved(site, "semaphore_undo")?;
+    let table = fs::read_to_string("/proc/sysvipc/sem").attempt("read the table")?;
+    let id = table.lines().nth(1).and_then(|line| line.split_whitespace().nth(1)).ok_or_else(|| failed("no set is left"))?.to_owned();
+    remove_all(site)?;
+    fs::write("/proc/sys/kernel/sem_next_id", &id).attempt("choose an id")?;
+    let other = "semget(0x77777, 1, 01600) // die";
+    site.run(Command::new("perl").args(["-e", other]))?.succeeded()?;
+    refused(site, "semaphore_undo.ctx", &["the id of System V semaphore set", "is taken", "ipcrm"])
+}
+
+/// Somebody else has the key.
+fn key_taken(site: &Site) -> Verdict {
+    let job = saved(site, "semaphore")?;
+    remove_all(site)?;
+    let other = format!("semget({}, 3, 01600) // die; semget({}, 3, 01600) // die", 1, 0x5200_0000 + job.pid.as_raw());
+    site.run(Command::new("perl").args(["-e", &other]))?.succeeded()?;
+    refused(site, "semaphore.ctx", &["is taken", "ipcrm"])
+}
+
+/// What an outsider uses, too, is his: it is not saved, not changed, and has to be there.
+fn outsider(site: &Site) -> Verdict {
+    own_ids(site)?;
+    let holder = "my $id = semget(0x4711, 1, 01600); semop($id, pack('s!*', 0, 5, 0)) or die; open F, '>', 'made'; close F; sleep 1000";
+    let mut command = site.command("perl");
+    command.args(["-e", holder]).current_dir(site.work());
+    let holder = site.children.start(&mut command)?;
+    ensure(crate::children::wait_until(site.patience, || site.work().join("made").exists()), || "no set was made".into())?;
+    let job = "$| = 1; my $id = semget(0x4711, 1, 0); semop($id, pack('s!*', 0, -2, 010000)) or die; print qq(READY\\n); \
+               select undef, undef, undef, 0.02 until -e 'go'; print semctl($id, 0, 12, 0), qq(\\n); semop($id, pack('s!*', 0, 2, 010000)) or die; \
+               print semctl($id, 0, 12, 0), qq(\\nPASS\\n)";
+    let mut command = site.command("perl");
+    command.args(["-e", job]);
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    let poke = |by: i32| format!("semop(semget(0x4711, 1, 0), pack('s!*', 0, {by}, 0)) or die; sleep 1000");
+    let mut command = site.command("perl");
+    let poker = site.children.start(command.args(["-e", &poke(4)]))?;
+    let value = || site.run(Command::new("perl").args(["-e", "print semctl(semget(0x4711, 1, 0), 0, 12, 0)"])).map(|ran| ran.stdout);
+    ensure(crate::children::wait_until(site.patience, || value().is_ok_and(|value| value.trim() == "7")), || {
+        "nobody has changed it".into()
+    })?;
+    let context = site.context("job.ctx");
+    site.try_checkpoint(&["--kill"], &context, job.pid)?.succeeded()?;
+    site.children.wait(job.waited, site.patience)?;
+    // The kill has given back 2; the outsider takes 1 meanwhile.
+    ensure(value()?.trim() == "9", || "the kill gave nothing back".into())?;
+    let job = site.restart(&[], &context, &job)?;
+    site.go(&job, "restart")?;
+    site.children.wait(job.waited, site.patience)?;
+    ensure(job.output().contains("7\n9\nPASS"), || format!("what the job held was not taken again: {}", job.output()))?;
+    for pid in [holder, poker] {
+        namespace::end(site, pid)?;
+    }
+    remove_all(site)?;
+    refused(site, "job.ctx", &["is gone", "start them first"])
+}
+
+/// What was made for a restart that fails is removed.
+fn a_failed_restart_leaves_nothing(site: &Site) -> Verdict {
+    if !site::is_true_root() {
+        return Err(skipped("needs root"));
+    }
+    saved(site, "sysv_memory")?;
+    remove_all(site)?;
+    let mut command = site.command(site.tool("cr_restart"));
+    command.args(["--no-restore-pid", "--hook"]).arg(site.context("no.lua")).arg(site.context("sysv_memory.ctx"));
+    fs::write(site.context("no.lua"), "local cr = require \"cr\"\ncr.on(\"pre-resume\", function() error(\"not now\") end)\n")
+        .attempt("write a script")?;
+    let ran = site.run(&mut command)?;
+    ensure(ran.end != End::Code(0), || "the restart succeeded".into())?;
+    says(&ran.stderr, "not now")?;
+    ensure(count()? == 0, || "the failed restart left objects".into())
+}
