@@ -357,6 +357,9 @@ pub struct Descriptor {
 pub struct Description {
     /// What it reaches.
     pub object: ObjectId,
+    /// Which part of the object it reaches, as the kind of the object counts them.
+    #[serde(default)]
+    pub part: u32,
     /// Status flags and access mode as fdinfo shows them, without O_CLOEXEC.
     pub flags: i32,
     /// File offset in bytes.

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::actor::Actor;
+use super::file::pts;
 use super::outside::Outside;
 use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
@@ -132,6 +133,8 @@ pub struct Facts {
     pub waiting: Vec<Waiting>,
     /// What the ends of its processes would do to semaphores.
     pub adjustments: Vec<Adjustment>,
+    /// Who else has pseudo-terminals open; looked at when it matters.
+    pub holders: OnceCell<Vec<pts::Holder>>,
 }
 
 /// A thread that waits in a system call.
@@ -159,6 +162,12 @@ pub struct Adjustment {
 }
 
 impl Facts {
+    /// A process outside of the job that has a pseudo-terminal open.
+    pub fn terminal_holder(&self, number: pts::Number) -> Option<i32> {
+        let holders = self.holders.get_or_init(|| pts::holders(|pid| self.is_member(pid)));
+        holders.iter().find(|holder| holder.has(number)).map(|holder| holder.pid)
+    }
+
     /// Whether an id is that of a process or thread of the job.
     pub fn is_member(&self, id: i32) -> bool {
         self.ids.contains(&id)
@@ -182,6 +191,8 @@ pub struct Capture {
     pub name: Option<PathBuf>,
     /// For each probe the descriptions that [`super::FileKind::discover`] has found, in that order; `None`: a policy has closed it.
     pub queues: Vec<Vec<Option<DescriptionId>>>,
+    /// For each probe which part of the object it reaches ([`crate::image::Description::part`]); without any they reach part 0.
+    pub parts: Vec<u32>,
     /// What was decided about a regular file.
     pub choice: FileChoice,
     /// Things the user should know although the checkpoint succeeds; one sentence each.

@@ -56,6 +56,8 @@ pub struct Built {
     pub number: Option<i32>,
     /// What had to be made by number; a restart that fails removes it.
     pub made_numbers: Vec<Made>,
+    /// Which of them is the terminal of the session that [`FileKind::control`] names, by position.
+    pub terminal: Option<usize>,
 }
 
 /// How an open file description comes back.
@@ -104,6 +106,15 @@ impl Change {
     }
 }
 
+/// What a terminal controls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Control {
+    /// The session, by its saved id.
+    pub session: i32,
+    /// The foreground process group, by its saved id.
+    pub foreground: i32,
+}
+
 /// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
@@ -128,6 +139,11 @@ pub trait FileKind: Sync + 'static {
     /// What makes two descriptions reach the same object.
     fn identity(&self, probe: &Probe<'_>) -> Identity {
         Identity::Inode(probe.stat.dev, probe.stat.ino)
+    }
+
+    /// Whether all that reaches an object, together, is something that this kind keeps. Otherwise the next kind that claims it is asked.
+    fn accepts(&self, _probes: &[&Probe<'_>]) -> bool {
+        true
     }
 
     /// Our own copies of the descriptors that wait in the queue of what the probe shows, in order. They are surveyed like those that
@@ -173,6 +189,11 @@ pub trait FileKind: Sync + 'static {
     /// need each other in a circle are refused.
     fn needs(&self, _state: &Self::State, _snapshot: &Snapshot) -> Vec<ObjectId> {
         Vec::new()
+    }
+
+    /// The session that the object controls as its terminal: made again whatever was asked for, as its leader could not go on without.
+    fn control(&self, _state: &Self::State) -> Option<Control> {
+        None
     }
 
     /// Everything that can be known to be wrong before anything is made. All complaints are reported together.
@@ -303,6 +324,7 @@ pub trait AnyFileKind: Sync {
     fn claims(&self, probe: &Probe<'_>) -> bool;
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn question(&self) -> Question;
+    fn accepts(&self, probes: &[&Probe<'_>]) -> bool;
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError>;
     fn named(&self, facts: &Facts) -> Vec<Named>;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
@@ -322,6 +344,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn question(&self) -> Question {
         FileKind::question(self)
+    }
+    fn accepts(&self, probes: &[&Probe<'_>]) -> bool {
+        FileKind::accepts(self, probes)
     }
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
         FileKind::discover(self, probe)

@@ -21,7 +21,7 @@ mod uses;
 
 pub use context::{Adjustment, Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe, Waiting};
 pub use error::KindError;
-pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Fallback, FileKind, Identity, Later, Named, Opened, Step, TaskKind};
+pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Control, Fallback, FileKind, Identity, Later, Named, Opened, Step, TaskKind};
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Numbered, Question, Room, When};
 pub use uses::{Uses, uses};
 
@@ -34,6 +34,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::memfd::Memfd,
     &file::regular::Regular,
     &file::directory::Directory,
+    &file::pty::Pty,
     &file::tty::Tty,
     &file::device::Device,
     &file::pipe::Pipe,

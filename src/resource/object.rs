@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Bind, Build, Built, Change, FileKind, KindError, Opened, Plan};
+use super::{Bind, Build, Built, Change, Control, FileKind, KindError, Opened, Plan};
 use crate::image::{Description, FileAction, Object, ObjectId, Snapshot, Tag};
 use crate::tracee::Batch;
 
@@ -106,6 +106,7 @@ pub trait LiveObject {
     fn dispose(&mut self, action: FileAction, path: &Path) -> Result<Disposed, KindError>;
     fn when(&self) -> When;
     fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId>;
+    fn control(&self) -> Option<Control>;
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn seed(&self, built: &Built, address: u64, batch: &mut Batch);
@@ -145,6 +146,9 @@ impl<K: FileKind> LiveObject for Live<K> {
     }
     fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId> {
         self.kind.needs(&self.state, snapshot)
+    }
+    fn control(&self) -> Option<Control> {
+        self.kind.control(&self.state)
     }
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         self.kind.plan(&self.state, object, cx)

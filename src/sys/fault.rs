@@ -9,8 +9,12 @@
 #[inline(always)]
 pub fn point(_group: &str) {}
 
+/// No point counts from now on, in this process.
+#[cfg(not(debug_assertions))]
+pub fn spare() {}
+
 #[cfg(debug_assertions)]
-pub use on::point;
+pub use on::{point, spare};
 
 #[cfg(debug_assertions)]
 mod on {
@@ -38,6 +42,11 @@ mod on {
             // SAFETY: raise(3) takes a number. It fails for a number that is no signal, and then the run ends by itself.
             unsafe { libc::raise(fault.signal) };
         }
+    }
+
+    /// No point counts from now on, in this process.
+    pub fn spare() {
+        REACHED.store(u32::MAX / 2, Ordering::Relaxed);
     }
 
     fn parse(text: &str) -> Option<Fault> {

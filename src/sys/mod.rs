@@ -17,6 +17,7 @@ pub mod processor;
 pub mod procvm;
 pub mod ptrace;
 pub mod shm;
+pub mod terminal;
 pub mod trust;
 
 pub use nix::errno::Errno;

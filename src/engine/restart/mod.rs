@@ -19,6 +19,7 @@ mod plan;
 mod prove;
 mod raise;
 mod ready;
+mod session;
 mod space;
 mod spool;
 mod table;

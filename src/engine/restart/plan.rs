@@ -10,6 +10,7 @@ use super::PlanError;
 use super::clock;
 use super::graph::Graph;
 use super::ids;
+use super::session::Sessions;
 use super::space::find_room;
 use crate::engine::holder::Holder;
 use crate::engine::lost;
@@ -49,8 +50,8 @@ pub struct Plan {
     pub restore_pid: bool,
     /// Processes get their saved groups.
     pub restore_pgid: bool,
-    /// Processes get their saved sessions.
-    pub restore_sid: bool,
+    /// Which saved sessions processes get.
+    pub sessions: Sessions,
     /// Where the job comes to live.
     pub place: Place,
     /// The restarter leaves as soon as the job runs.
@@ -117,8 +118,9 @@ pub fn plan(
     lost::remind(snapshot, notes);
     let has_own_clocks = clock::plan(&snapshot.origin, request.clock, notes).at(Stage::Plan)?;
     let restore_pid = ids != Ids::New;
+    let sessions = Sessions::of(snapshot, graph, request.restore_sid);
     if restore_pid {
-        check_ids(snapshot, request).at(Stage::Plan)?;
+        check_ids(snapshot, &sessions, request).at(Stage::Plan)?;
     }
     let Possible { makers, scratch, vdso_parking, parked, uses, actors, outside } = check((snapshot, graph), false, relocations, notes)?;
     let restore_pgid = request.restore_pgid || restore_pid && request.restore_sid;
@@ -131,7 +133,7 @@ pub fn plan(
     Ok(Plan {
         restore_pid,
         restore_pgid,
-        restore_sid: request.restore_sid,
+        sessions,
         place: request.place,
         detach: request.detach,
         has_own_clocks,
@@ -217,7 +219,7 @@ fn own(what: &'static str, error: &std::io::Error) -> PlanError {
 }
 
 /// No id of the job may be in use, and we must be allowed to choose ids.
-fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanError> {
+fn check_ids(snapshot: &Snapshot, sessions: &Sessions, request: &RestartRequest) -> Result<(), PlanError> {
     const CAP_SYS_ADMIN: u32 = 21;
     const CAP_CHECKPOINT_RESTORE: u32 = 40;
     let ours: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
@@ -229,7 +231,8 @@ fn check_ids(snapshot: &Snapshot, request: &RestartRequest) -> Result<(), PlanEr
         if request.restore_sid && !ours.contains(&process.sid) && !ids::stays_in_session(snapshot, process, request.place) {
             check_free("session", process.sid)?;
         }
-        if request.restore_pgid && !ours.contains(&process.pgid) && !ids::stays_in_group(snapshot, process, request.place) {
+        let keeps_group = request.restore_pgid || sessions.keeps_groups(process.sid);
+        if keeps_group && !ours.contains(&process.pgid) && !ids::stays_in_group(snapshot, process, request.place) {
             check_free("process group", process.pgid)?;
         }
     }

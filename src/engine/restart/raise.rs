@@ -5,19 +5,21 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::os::fd::AsRawFd;
 
 use super::build::{Objects, settle};
 use super::clock;
 use super::fill::Fill;
 use super::graph::Graph;
 use super::plan::{Maker, Plan};
+use super::session::{self, Terminals};
 use super::{group, ids};
 use crate::engine::note::Notes;
 use crate::engine::request::Place;
 use crate::error::{At, Failure, Stage, Subject};
-use crate::image::{Process, Snapshot, State};
+use crate::image::{ObjectId, Process, Snapshot, State};
 use crate::resource::memory::special;
-use crate::resource::{AnyTaskKind, task_kind};
+use crate::resource::{AnyTaskKind, Control, task_kind};
 use crate::sys::{Errno, process};
 use crate::tracee::robust::Disarmed;
 use crate::tracee::stub::{self, Birth};
@@ -124,6 +126,7 @@ pub fn raise(
         seed_special: special,
         processes: Vec::new(),
         sessions: HashMap::new(),
+        terminals: terminals(plan, objects),
     };
     for (index, saved) in snapshot.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(saved.pid));
@@ -133,9 +136,8 @@ pub fn raise(
             raising.memory(index, objects, fill)?;
         }
     }
-    if plan.restore_pgid {
-        raising.groups().at(Stage::Raise)?;
-    } else {
+    raising.groups().at(Stage::Raise)?;
+    if !plan.restore_pgid {
         raising.groups_apart().at(Stage::Raise)?;
     }
     raising.sessions.drain().for_each(|(_, placeholder)| discard(placeholder));
@@ -246,6 +248,8 @@ struct Raising<'a> {
     processes: Vec<Raised>,
     /// Placeholders of leaders that have ended, by session and maker.
     sessions: HashMap<(i32, Maker), Stopped>,
+    /// Terminals that the job has made for sessions of its own.
+    terminals: Terminals,
 }
 
 impl Raising<'_> {
@@ -287,12 +291,12 @@ impl Raising<'_> {
         };
         let taken = |error: TraceeError| taken(error, saved.pid);
         let stays = maker.is_none() && ids::stays_in_session(self.snapshot, saved, self.plan.place);
-        if !self.plan.restore_sid || maker_session == Some(saved.sid) || stays {
+        if !self.plan.sessions.keeps(saved.sid) || maker_session == Some(saved.sid) || stays {
             return stub::spawn(from, scratch, birth).map_err(taken);
         }
         if saved.sid == saved.pid {
             let mut leader = stub::spawn(from, scratch, birth).map_err(taken)?;
-            become_leader(&mut leader, scratch)?;
+            session::lead(&mut leader, scratch, self.terminals.get(&saved.sid).copied())?;
             return Ok(leader);
         }
         if leader_is_ours {
@@ -315,7 +319,7 @@ impl Raising<'_> {
         };
         let leader_taken = |error: TraceeError| self::taken(error, saved.sid);
         let mut placeholder = stub::spawn(from, scratch, placeholder).map_err(leader_taken)?;
-        become_leader(&mut placeholder, scratch)?;
+        session::lead(&mut placeholder, scratch, None)?;
         let made = stub::spawn(&mut placeholder, scratch, Birth { sibling: true, ..birth }).map_err(taken);
         self.sessions.insert((saved.sid, self.plan.makers[index]), placeholder);
         made
@@ -341,7 +345,8 @@ impl Raising<'_> {
     fn groups_apart(&mut self) -> Result<(), TraceeError> {
         for (index, leader) in group::apart(self.snapshot) {
             let saved = &self.snapshot.processes[index];
-            if self.plan.restore_sid && saved.sid == saved.pid {
+            let leads_session = saved.sid == saved.pid && self.plan.sessions.keeps(saved.sid);
+            if leads_session || self.plan.sessions.keeps_groups(saved.sid) {
                 continue;
             }
             let number = self.processes[leader].pid;
@@ -350,13 +355,16 @@ impl Raising<'_> {
         Ok(())
     }
 
-    /// Puts every process into its saved group, under the number that its leader has now. Leaders first; a group whose leader has ended is made
-    /// by a placeholder.
+    /// Puts every process that is to have it into its saved group, under the number that its leader has now. Leaders first; a group whose leader has
+    /// ended is made by a placeholder. Then terminals of the job get their foreground groups.
     fn groups(&mut self) -> Result<(), crate::resource::KindError> {
         let saved = &self.snapshot.processes;
         let is_member = |index: &usize| {
-            let leads_session = saved[*index].sid == saved[*index].pid && self.plan.restore_sid;
-            !leads_session && !ids::stays_in_group(self.snapshot, &saved[*index], self.plan.place)
+            let session = saved[*index].sid;
+            let leads_session = session == saved[*index].pid && self.plan.sessions.keeps(session);
+            (self.plan.restore_pgid || self.plan.sessions.keeps_groups(session))
+                && !leads_session
+                && !ids::stays_in_group(self.snapshot, &saved[*index], self.plan.place)
         };
         let members: Vec<usize> = (0..self.processes.len()).filter(is_member).collect();
         let (leaders, others): (Vec<usize>, Vec<usize>) = members.into_iter().partition(|index| saved[*index].pid == saved[*index].pgid);
@@ -379,10 +387,23 @@ impl Raising<'_> {
             }
             set_group(member, self.scratch, numbers[&group])?;
         }
+        self.foreground(&numbers)?;
         for (index, placeholder) in placeholders {
             let pid = placeholder.pid;
             discard(placeholder);
             forget(&mut self.processes[index].threads[0], self.scratch, pid)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the groups into the foreground that were there. One that has ended leaves its place to the leader of the session.
+    fn foreground(&mut self, numbers: &HashMap<i32, i32>) -> Result<(), TraceeError> {
+        for (_, control) in &self.plan.sessions.controls {
+            let leader = self.snapshot.processes.iter().position(|process| process.pid == control.session);
+            let terminal = self.terminals.get(&control.session);
+            if let (Some(leader), Some(terminal), Some(group)) = (leader, terminal, numbers.get(&control.foreground)) {
+                session::put_foreground(&mut self.processes[leader].threads[0], self.scratch, *terminal, *group)?;
+            }
         }
         Ok(())
     }
@@ -420,10 +441,13 @@ fn name(stopped: &mut Stopped, scratch: &Scratch, name: &str) -> Result<(), Trac
     scratch.run(stopped, &batch).map(drop)
 }
 
-fn become_leader(stopped: &mut Stopped, scratch: &Scratch) -> Result<(), TraceeError> {
-    let mut batch = Batch::new();
-    batch.call::<0>("make a session", libc::SYS_setsid, []);
-    scratch.run(stopped, &batch).map(drop)
+/// The numbers of the descriptors, which every stub has, of terminals that the job made for sessions of its own.
+fn terminals(plan: &Plan, objects: &Objects) -> Terminals {
+    let terminal = |(id, control): &(ObjectId, Control)| {
+        let built = &objects.built[*id as usize];
+        Some((control.session, built.descriptors.get(built.terminal?)?.as_raw_fd()))
+    };
+    plan.sessions.controls.iter().filter_map(terminal).collect()
 }
 
 fn set_group(stopped: &mut Stopped, scratch: &Scratch, group: i32) -> Result<(), TraceeError> {

@@ -25,7 +25,7 @@ pub fn describe(
     for (position, one) in found.iter().enumerate().filter(|(position, _)| objects.numbers[*position].is_some()) {
         let probe = one.probe(seen);
         let object = objects.ids[position].expect("a description that is kept has an object");
-        let described = description(&probe, object).at(Stage::Capture);
+        let described = description(&probe, object, objects.parts[position]).at(Stage::Capture);
         let about = Subject::descriptor(probe.pid, probe.fd, probe.link);
         findings.snapshot.descriptions.push(described.map_err(|failure| failure.about(about))?);
     }
@@ -40,10 +40,11 @@ pub fn describe(
     Ok(())
 }
 
-fn description(probe: &Probe<'_>, object: ObjectId) -> Result<Description, KindError> {
+fn description(probe: &Probe<'_>, object: ObjectId, part: u32) -> Result<Description, KindError> {
     let (owner, signal) = owner::capture(probe)?;
     Ok(Description {
         object,
+        part,
         flags: probe.info.status_flags(),
         offset: u64::try_from(probe.info.pos).unwrap_or(0),
         owner,

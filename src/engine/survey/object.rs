@@ -25,6 +25,8 @@ pub struct Objects {
     pub numbers: Vec<Option<DescriptionId>>,
     /// What has been captured, by kind and identity.
     captured: HashSet<(Option<&'static str>, Identity)>,
+    /// Of a description the part of its object that it reaches.
+    pub parts: Vec<u32>,
 }
 
 /// What reaches one object, by position, and the kind that claims it.
@@ -63,14 +65,15 @@ pub fn describe(
         decided.extend(decision.map(|decision| (group, decision)));
     }
     let captured = probes.iter().map(known_as).collect();
-    let mut objects = Objects { ids: vec![None; found.len()], numbers: number(found, &decided), captured };
+    let numbers = number(found, &decided);
+    let mut objects = Objects { ids: vec![None; found.len()], numbers, parts: vec![0; found.len()], captured };
     for (group, decision) in decided {
         // What policies want closed may still be mapped.
         let is_closed = matches!(decision, Decision::Close);
         let members: Vec<usize> = group.members.into_iter().filter(|index| !is_closed || !found[*index].is_description()).collect();
         let Some(first) = members.first() else { continue };
         let captured = match (decision, group.kind) {
-            (Decision::StandIn(path), _) => stand_in(&probes[*first], path, findings),
+            (Decision::StandIn(path), _) => stand_in(&probes[*first], path, findings).map(|id| (id, Vec::new())),
             (_, None) => Err(unclaimed(&probes[*first])),
             (decision, Some(kind)) => {
                 let choice = if let Decision::Capture(choice) = decision { choice } else { FileChoice::default() };
@@ -80,8 +83,9 @@ pub fn describe(
                 capture(kind, &members, Capture { facts: facts.clone(), choice, queues, ..Capture::default() }, findings)
             }
         };
-        let id = obstacles.note(captured);
-        members.iter().for_each(|index| objects.ids[*index] = id);
+        let Some((id, parts)) = obstacles.note(captured) else { continue };
+        members.iter().for_each(|index| objects.ids[*index] = Some(id));
+        members.iter().zip(parts).for_each(|(index, part)| objects.parts[*index] = part);
     }
     obstacles.clear()?;
     for (position, one) in found.iter().enumerate() {
@@ -129,7 +133,7 @@ pub fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
         let threads = frozen[one.position].threads.iter().filter_map(|thread| arch::current_call(thread.registers()));
         threads.map(|(call, first)| Waiting { pid: one.pid, call, first }).collect::<Vec<_>>()
     };
-    Facts { ids: seen.iter().flat_map(of_one).collect(), waiting: seen.iter().flat_map(waits).collect(), adjustments: Vec::new() }
+    Facts { ids: seen.iter().flat_map(of_one).collect(), waiting: seen.iter().flat_map(waits).collect(), ..Facts::default() }
 }
 
 /// The kind that claims a probe, and what it takes it for.
@@ -139,29 +143,41 @@ fn known_as(probe: &Probe<'_>) -> (Option<&'static str>, Identity) {
     (kind.map(|kind| kind.tag().kind), identity)
 }
 
-/// Puts together what reaches one object.
+/// Puts together what reaches one object. A kind that does not accept what has come together leaves it to the next that claims it.
 fn group(probes: &[Probe<'_>]) -> Vec<Group> {
     let mut groups: Vec<Group> = Vec::new();
     let mut by_identity: HashMap<(Option<&'static str>, Identity), usize> = HashMap::new();
     // A mapping of a file may show another name of it than its descriptors.
     let mut by_inode: HashMap<(Option<&'static str>, u64, u64), usize> = HashMap::new();
-    for (index, probe) in probes.iter().enumerate() {
-        let kind = claim(probe);
-        let (word, identity) = known_as(probe);
-        let inode = (word, probe.stat.dev, probe.stat.ino);
-        let known = match &identity {
-            Identity::Description => None,
-            _ if probe.is_mapping() => by_inode.get(&inode).copied(),
-            identity => by_identity.get(&(word, identity.clone())).copied(),
-        };
-        let group = known.unwrap_or_else(|| {
-            groups.push(Group { kind, members: Vec::new() });
-            by_identity.insert((word, identity), groups.len() - 1);
-            groups.len() - 1
-        });
-        by_inode.entry(inode).or_insert(group);
-        groups[group].members.push(index);
+    let mut waiting: Vec<(usize, usize)> = (0..probes.len()).map(|index| (index, 0)).collect();
+    while !waiting.is_empty() {
+        for (index, first) in std::mem::take(&mut waiting) {
+            let probe = &probes[index];
+            let kind = FILE_KINDS[first..].iter().copied().find(|kind| kind.claims(probe));
+            let word = kind.map(|kind| kind.tag().kind);
+            let inode = (word, probe.stat.dev, probe.stat.ino);
+            let identity = kind.map_or(Identity::Inode(probe.stat.dev, probe.stat.ino), |kind| kind.identity(probe));
+            let known = match &identity {
+                Identity::Description => None,
+                _ if probe.is_mapping() => by_inode.get(&inode).copied(),
+                identity => by_identity.get(&(word, identity.clone())).copied(),
+            };
+            let group = known.unwrap_or_else(|| {
+                groups.push(Group { kind, members: Vec::new() });
+                by_identity.insert((word, identity), groups.len() - 1);
+                groups.len() - 1
+            });
+            by_inode.entry(inode).or_insert(group);
+            groups[group].members.push(index);
+        }
+        for group in groups.iter_mut().filter(|group| !group.members.is_empty()) {
+            let members: Vec<&Probe<'_>> = group.members.iter().map(|index| &probes[*index]).collect();
+            let Some(refused) = group.kind.filter(|kind| !kind.accepts(&members)) else { continue };
+            let next = FILE_KINDS.iter().position(|kind| kind.tag() == refused.tag()).map_or(FILE_KINDS.len(), |at| at + 1);
+            waiting.extend(group.members.drain(..).map(|index| (index, next)));
+        }
     }
+    groups.retain(|group| !group.members.is_empty());
     groups
 }
 
@@ -204,13 +220,19 @@ fn stand_in(probe: &Probe<'_>, path: PathBuf, findings: &mut Findings<'_, '_>) -
     Ok(add(Object { record, path: probe.link.to_owned(), content_bytes: 0 }, findings))
 }
 
-/// Captures one object and adds it to the snapshot.
-fn capture(kind: &dyn AnyFileKind, probes: &[&Probe<'_>], mut cx: Capture, findings: &mut Findings<'_, '_>) -> Result<ObjectId, Failure> {
+/// Captures one object and adds it to the snapshot; says which part each probe reaches.
+fn capture(
+    kind: &dyn AnyFileKind,
+    probes: &[&Probe<'_>],
+    mut cx: Capture,
+    findings: &mut Findings<'_, '_>,
+) -> Result<(ObjectId, Vec<u32>), Failure> {
     let subject = subject(probes[0]);
     let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
     findings.notes.lose_all(&subject, cx.warnings);
     let content_bytes = cx.contents.as_ref().map_or(0, |(_, bytes)| *bytes);
     let path = cx.name.unwrap_or_else(|| probes[0].link.to_owned());
+    let parts = cx.parts;
     let id = add(Object { record, path, content_bytes }, findings);
     if let Some((content, bytes)) = cx.contents {
         let source = match content {
@@ -220,7 +242,7 @@ fn capture(kind: &dyn AnyFileKind, probes: &[&Probe<'_>], mut cx: Capture, findi
         };
         findings.contents.push(Contents { space: Space::Object(id), source });
     }
-    Ok(id)
+    Ok((id, parts))
 }
 
 fn add(object: Object, findings: &mut Findings<'_, '_>) -> ObjectId {

@@ -104,7 +104,7 @@ fn memory(parent: Option<MmId>) -> Memory {
 }
 
 fn description(object: ObjectId) -> Description {
-    Description { object, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
+    Description { object, part: 0, flags: 2, offset: 4, owner: Some((1, 100)), signal: 10, locks: vec![] }
 }
 
 /// A block of the sample's pages, with contents.

@@ -20,12 +20,16 @@ pub mod path_only;
 pub mod pidfd;
 pub mod pipe;
 pub mod proc_file;
+pub mod pts;
+pub mod pty;
 pub mod regular;
 pub mod replace;
 pub mod signalfd;
 pub mod stand_in;
+pub mod terminal;
 pub mod timerfd;
 pub mod tty;
+pub mod tty_queue;
 
 use crate::resource::Probe;
 use crate::sys::descriptor;

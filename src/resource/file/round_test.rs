@@ -72,6 +72,7 @@ impl<'k, K: FileKind> Round<'k, K> {
         let state = record.decode(K::TAG).unwrap();
         let mut snapshot = snapshot_of(record);
         snapshot.descriptions = seen.iter().map(description).collect();
+        snapshot.descriptions.iter_mut().zip(&cx.parts).for_each(|(description, part)| description.part = *part);
         let descriptions = std::cell::RefCell::default();
         Round { kind, state, snapshot, contents: cx.contents, built: Built::default(), warnings: cx.warnings, descriptions }
     }
