@@ -27,6 +27,7 @@ pub fn cases() -> Vec<Case> {
         ("clocks", clocks),
         ("clocks-in-namespaces", clocks_in_namespaces),
         ("clocks-jump", clocks_jump),
+        ("processors", processors),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("places", journey, *scene)).collect()
 }
@@ -138,4 +139,35 @@ fn clocks_jump(site: &Site) -> Verdict {
     let jumped = restart(&["--clock", "jump"])?;
     let says = jumped.stderr.contains("the monotonic clocks go back by");
     ensure(jumped.end == End::Code(1) && says, || format!("{}: {}\n{}", jumped.end, jumped.stderr, job.output()))
+}
+
+/// A job that a batch system has bound runs on the processors of its second life, unless the saved ones are asked for.
+fn processors(site: &Site) -> Verdict {
+    const WORK: &str =
+        "echo $$ >inner; echo READY; while [ ! -e go ]; do sleep 0.02; done; grep Cpus_allowed_list /proc/self/status; exit 7";
+    if !site.namespaced {
+        return Err(skipped("needs pids of its own"));
+    }
+    let own = std::fs::read_to_string("/proc/self/status").attempt("read our own processors")?;
+    let own = own.lines().find(|line| line.starts_with("Cpus_allowed_list")).unwrap_or_default().to_owned();
+    let first = own.split_ascii_whitespace().last().unwrap_or_default().split(['-', ',']).next().unwrap_or_default();
+    let mut command = site.command("taskset");
+    // The shell in the middle is bound by taskset, and is what the job calls its surroundings.
+    command.args(["-c", first, "sh", "-c", &format!("sh -c '{WORK}'; exit 3")]);
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    let inner = std::fs::read_to_string(job.work.join("inner")).attempt("read the id of the job")?;
+    let context = site.context("job.ctx");
+    site.run(site.command(site.tool("cr_checkpoint")).arg("--kill").arg("-f").arg(&context).arg(inner.trim()))?.succeeded()?;
+    site.children.wait(job.waited, site.patience)?;
+    site.go(&job, "go")?;
+    for (options, wanted) in [(&[][..], own.clone()), (&["--affinity", "saved"], format!("Cpus_allowed_list:\t{first}"))] {
+        let ran = site.run(site.command(site.tool("cr_restart")).args(options).arg(&context))?;
+        ensure(ran.end == End::Code(7), || format!("{}: {}", ran.end, ran.stderr))?;
+        let output = job.output();
+        ensure(output.contains(&wanted), || format!("not {wanted}: {output}"))?;
+        let is_said = ran.stderr.contains("--affinity saved keeps them");
+        ensure(is_said == (options.is_empty() && !own.ends_with(&format!("\t{first}"))), || format!("said: {}", ran.stderr))?;
+    }
+    Ok(())
 }

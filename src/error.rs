@@ -215,10 +215,19 @@ impl Failure {
     }
 }
 
-/// A message of the standard library without its "(os error 2)".
+/// Where the texts of nix are not those that users know from the C library.
+const KNOWN_WORDS: [(&str, &str); 4] = [
+    ("Bad file number", "Bad file descriptor"),
+    ("Try again", "Resource temporarily unavailable"),
+    ("Not a typewriter", "Inappropriate ioctl for device"),
+    ("Operation not supported on transport endpoint", "Operation not supported"),
+];
+
+/// A message of the standard library without its "(os error 2)", one of nix without the name of the error.
 pub fn without_number(text: &str) -> String {
     let is_name = |word: &str| word.starts_with('E') && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
     let text = text.split_once(": ").filter(|(name, _)| is_name(name)).map_or(text, |(_, words)| words);
+    let text = KNOWN_WORDS.iter().find(|(words, _)| *words == text).map_or(text, |(_, known)| known);
     match text.rsplit_once(" (os error ") {
         Some((words, number)) if number.trim_end_matches(')').parse::<i32>().is_ok() => words.to_owned(),
         _ => text.to_owned(),

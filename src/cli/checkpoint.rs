@@ -306,7 +306,7 @@ mod test {
         Unable to open file '/nonexistent/x': No such file or directory
         Failed to open checkpoint file '/nonexistent/x'
           cannot write /nonexistent/x: No such file or directory
-          class env (the machine must be put right): choose another place with -f, or make this one writable
+          class env (the machine must be put right): make the directory /nonexistent first, or choose another place with -f
         ");
     }
 

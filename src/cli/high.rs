@@ -81,6 +81,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         detach: said.detach,
         place: Home::Host,
         clock: said.clock,
+        affinity: said.affinity,
     })
 }
 
@@ -103,7 +104,7 @@ mod test {
     use super::*;
     use crate::cli::low::test::{checkpoint_refusal, restart_refusal};
     use crate::cli::{checkpoint, restart};
-    use crate::engine::request::{Clock, Creation, Omit, TraceRule};
+    use crate::engine::request::{Affinity, Clock, Creation, Omit, TraceRule};
     use crate::image::Scope;
 
     fn words(line: &str) -> Vec<OsString> {
@@ -178,6 +179,7 @@ mod test {
             detach: false,
             place: Home::Host,
             clock: Clock::Keep,
+            affinity: Affinity::Surroundings,
         };
         assert_eq!(restart_of("context.1"), expected);
         assert_eq!(restart_of("--verify context.1 --detach"), RestartRequest { verify: true, detach: true, ..expected });

@@ -7,7 +7,7 @@ use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use crate::engine::request::{Clock, Creation, Omit, Owner, Source, TraceRule};
+use crate::engine::request::{Affinity, Clock, Creation, Omit, Owner, Source, TraceRule};
 use crate::image::{LostSort, Scope};
 use crate::policy::command::Commands;
 use crate::policy::relocate::Relocation;
@@ -110,6 +110,8 @@ pub struct RestartSaid {
     pub namespace: bool,
     /// What becomes of the clocks.
     pub clock: Clock,
+    /// On which processors it runs.
+    pub affinity: Affinity,
 }
 
 impl Default for RestartSaid {
@@ -132,6 +134,7 @@ impl Default for RestartSaid {
             scripting: Scripting::default(),
             namespace: false,
             clock: Clock::default(),
+            affinity: Affinity::default(),
         }
     }
 }

@@ -89,6 +89,10 @@ impl Classified for TargetError {
     }
     fn remedy(&self) -> Option<String> {
         let remedy = match self {
+            TargetError::Closed { errno: libc::ENOENT, path } => {
+                return Some(format!("make the directory {} first, or choose another place with -f", parent(path).display()));
+            }
+            TargetError::Closed { errno: libc::ENOTDIR, .. } => "check the name, or choose another place with -f",
             TargetError::Closed { .. } => "choose another place with -f, or make this one writable",
             TargetError::Directory { .. } => "name a file with -f, or a new directory with -d",
             TargetError::Exists { .. } => "choose another name, or use --atomic or --backup",

@@ -314,6 +314,6 @@ mod test {
             RestartReport { lead: Some(7), pids: vec![(7, 7)], threads: 1, page_bytes: 4096, total_us: 9, ..RestartReport::default() };
         let (out, err) = output(general, Kmsg::Error, |say| say.success(&report, "", &[]));
         assert_eq!(err, "");
-        assert_snapshot!(out, @r#"{"decisions":[],"dry_run":false,"lead":7,"messages":[],"ok":true,"page_bytes":4096,"pids":[[7,7]],"threads":1,"total_us":9}"#);
+        assert_snapshot!(out, @r#"{"decisions":[],"dry_run":false,"lead":7,"messages":[],"ok":true,"page_bytes":4096,"pids":[[7,7]],"stopped":false,"threads":1,"total_us":9}"#);
     }
 }

@@ -285,6 +285,11 @@ impl Restart<'_, '_, '_> {
         if self.said.detach && self.policies.hears(Name::JobExit) {
             self.reporter.complain("job-exit will not come: with --detach nobody waits for the job");
         }
+        if let (true, None, Some(lead)) = (report.is_stopped, self.request.signal, report.lead) {
+            self.reporter.complain(&format!(
+                "the job is stopped, as it was when it was saved: kill -CONT {lead} continues it, cr_restart --cont does so at once"
+            ));
+        }
         let Some(lead) = report.lead.filter(|_| !self.said.detach) else { return Ending::Status(0) };
         if !self.policies.hears(Name::JobExit) {
             // Scripts that have nothing to say any more need not live as long as the job.

@@ -88,6 +88,9 @@ pub struct CheckpointReport {
 pub struct RestartReport {
     /// The process whose exit status `cr_restart` mirrors: the eldest whose parent it became.
     pub lead: Option<i32>,
+    /// Whether that process stands still, stopped as it was saved.
+    #[serde(rename = "stopped")]
+    pub is_stopped: bool,
     /// New pid of every saved process, in the order of the context file.
     pub pids: Vec<(i32, i32)>,
     /// Threads restored.

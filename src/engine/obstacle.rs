@@ -57,7 +57,7 @@ struct Several {
 }
 
 /// The first of them: a job may have a hundred thousand files.
-fn listed(problems: &[String]) -> String {
+pub(super) fn listed(problems: &[String]) -> String {
     const MOST: usize = 20;
     let shown = problems[..problems.len().min(MOST)].join("; ");
     match problems.len().saturating_sub(MOST) {

@@ -98,6 +98,18 @@ pub struct RestartRequest {
     pub place: Place,
     /// What happens where our clocks are behind those of the job.
     pub clock: Clock,
+    /// On which processors threads run that were bound by their surroundings.
+    pub affinity: Affinity,
+}
+
+/// On which processors a thread runs that was bound by its surroundings, a batch system for example, and not by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Affinity {
+    /// On those of the restarter.
+    #[default]
+    Surroundings,
+    /// On those that were saved.
+    Saved,
 }
 
 /// What happens where CLOCK_MONOTONIC or CLOCK_BOOTTIME would go back for a job.

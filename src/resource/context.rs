@@ -319,6 +319,8 @@ pub struct Bind<'a> {
     pub directories: Directories,
     /// Whether ids were restored: with new ones, what names ids is translated.
     pub same_ids: bool,
+    /// Whether what the job had from its surroundings comes back as it was saved, rather than from those of today.
+    pub keeps_surroundings: bool,
     /// Things the user should know although the restart goes on; one sentence each.
     pub warnings: Vec<String>,
 }

@@ -68,6 +68,11 @@ impl KindError {
     /// What to do when an id of the job is in use.
     pub const ID_REMEDY: &str = "wait until it is free (hooks/wait_for_pid.lua does), restart in namespaces where it is free: --namespace, or with new ids: --no-restore-pid";
 
+    /// Whether a release that knows more kinds or versions would not fail like this.
+    pub fn needs_other_release(&self) -> bool {
+        matches!(self, KindError::UnknownKind { .. } | KindError::Record(RecordError::Version { .. }))
+    }
+
     /// A failed call about no particular file.
     pub fn host(attempt: impl Into<String>, source: Errno) -> KindError {
         KindError::Host { attempt: attempt.into(), path: None, source }

@@ -233,9 +233,19 @@ impl Binder<'_> {
         let path = |saved: &Path| self.plan.path(saved);
         let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
         let pid = id(saved.pid);
-        let same_ids = self.plan.restore_pid;
+        let (same_ids, keeps_surroundings) = (self.plan.restore_pid, self.plan.keeps_surroundings);
         let directories = Directories::default();
-        let mut cx = Bind { snapshot: self.snapshot, pid, tid: pid, id: &id, path: &path, directories, same_ids, warnings: Vec::new() };
+        let mut cx = Bind {
+            snapshot: self.snapshot,
+            pid,
+            tid: pid,
+            id: &id,
+            path: &path,
+            directories,
+            same_ids,
+            keeps_surroundings,
+            warnings: Vec::new(),
+        };
         let mut seen = HashSet::new();
         for descriptor in &self.snapshot.tables[table as usize].descriptors {
             let description = &self.snapshot.descriptions[descriptor.description as usize];
@@ -276,9 +286,19 @@ impl Binder<'_> {
     fn with_context(&mut self, pid: i32, tid: i32, act: impl FnOnce(&mut Bind<'_>) -> Result<(), KindError>) -> Result<(), KindError> {
         let path = |saved: &Path| self.plan.path(saved);
         let id = |saved: i32| self.ids.get(&saved).copied().unwrap_or(saved);
-        let same_ids = self.plan.restore_pid;
+        let (same_ids, keeps_surroundings) = (self.plan.restore_pid, self.plan.keeps_surroundings);
         let directories = Directories::default();
-        let mut cx = Bind { snapshot: self.snapshot, pid, tid, id: &id, path: &path, directories, same_ids, warnings: Vec::new() };
+        let mut cx = Bind {
+            snapshot: self.snapshot,
+            pid,
+            tid,
+            id: &id,
+            path: &path,
+            directories,
+            same_ids,
+            keeps_surroundings,
+            warnings: Vec::new(),
+        };
         let result = act(&mut cx);
         let warnings = cx.warnings;
         self.notes.lose_all(&Subject::pid(pid), warnings);

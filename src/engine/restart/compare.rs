@@ -15,6 +15,7 @@ use super::plan::Plan;
 use super::raise::Job;
 use crate::engine::lost::Losses;
 use crate::engine::note::Notes;
+use crate::engine::obstacle::listed;
 use crate::engine::saved::Contents;
 use crate::engine::survey::survey;
 use crate::error::{At, Class, Classified, Failure, Stage, Subject};
@@ -57,15 +58,6 @@ impl Classified for CompareError {
 
     fn remedy(&self) -> Option<String> {
         Some("please report this: it is a fault of the restart, or of --compare. Without --compare the job runs all the same".into())
-    }
-}
-
-fn listed(differences: &[String]) -> String {
-    const MOST: usize = 12;
-    let shown = differences[..differences.len().min(MOST)].join("; ");
-    match differences.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown}; and {more} more"),
     }
 }
 

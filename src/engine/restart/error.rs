@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::engine::holder::Holder;
+use crate::engine::obstacle::listed;
 use crate::error::{Class, Classified, Subject};
 use crate::image::CR_EBADARCH;
 use crate::resource::KindError;
@@ -62,20 +63,10 @@ pub enum PlanError {
     NoPart { path: PathBuf },
     /// Several files need attention.
     #[error("{} things stand in the way: {}", .problems.len(), listed(.problems))]
-    Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String> },
+    Several { class: Class, code: i32, problems: Vec<String>, remedy: Option<String>, needs_release: bool },
     /// The context file contradicts itself.
     #[error("the context file is inconsistent: {what}")]
     Inconsistent { what: String },
-}
-
-/// The first of them: a job may have a hundred thousand files.
-fn listed(problems: &[String]) -> String {
-    const MOST: usize = 20;
-    let shown = problems[..problems.len().min(MOST)].join("; ");
-    match problems.len().saturating_sub(MOST) {
-        0 => shown,
-        more => format!("{shown}; and {more} more"),
-    }
 }
 
 impl Classified for PlanError {
@@ -184,7 +175,7 @@ mod test {
     fn a_long_list_is_cut_short_and_says_so() {
         let several = |count: usize| {
             let problems = (1..=count).map(|number| format!("cannot find /{number}")).collect();
-            PlanError::Several { class: Class::Env, code: libc::ENOENT, problems, remedy: None }.to_string()
+            PlanError::Several { class: Class::Env, code: libc::ENOENT, problems, remedy: None, needs_release: false }.to_string()
         };
         assert_eq!(several(2), "2 things stand in the way: cannot find /1; cannot find /2");
         assert!(several(20).ends_with("cannot find /20"));

@@ -39,7 +39,7 @@ use super::observe::Observer;
 use super::request::{Place, RestartRequest, Source};
 use super::review;
 use crate::error::{At, Failure, Stage};
-use crate::image::{OTHER_RELEASE, Snapshot};
+use crate::image::Snapshot;
 use crate::policy::relocate::{Relocation, Relocations};
 use crate::policy::verdict::Ids;
 use crate::policy::{Event, Name, Stack};
@@ -186,7 +186,12 @@ fn make(
 
 /// Where another release is needed, says which.
 fn naming_release(mut failure: Failure, snapshot: &Snapshot) -> Failure {
-    if failure.remedy.as_deref() == Some(OTHER_RELEASE) {
+    let needs_release = match (failure.cause.downcast_ref(), failure.cause.downcast_ref()) {
+        (Some(error), _) => KindError::needs_other_release(error),
+        (_, Some(PlanError::Several { needs_release, .. })) => *needs_release,
+        _ => false,
+    };
+    if needs_release {
         failure.remedy = Some(format!("restart it with release {}, which wrote it, or a newer one", snapshot.origin.program));
     }
     failure

@@ -16,7 +16,7 @@ use crate::engine::holder::Holder;
 use crate::engine::lost;
 use crate::engine::note::Notes;
 use crate::engine::origin;
-use crate::engine::request::{Place, RestartRequest};
+use crate::engine::request::{Affinity, Place, RestartRequest};
 use crate::error::{At, Class, Classified, Failure, Stage, Subject};
 use crate::image::{Backing, ObjectId, Process, Scope, Snapshot, State};
 use crate::policy::relocate::Relocations;
@@ -58,6 +58,8 @@ pub struct Plan {
     pub detach: bool,
     /// Whether the job lives in a time namespace.
     pub has_own_clocks: bool,
+    /// Whether what the job had from its surroundings, such as processors, comes back as it was saved.
+    pub keeps_surroundings: bool,
     /// Who makes each process.
     pub makers: Vec<Maker>,
     /// Address of the scratch, free in every process.
@@ -137,6 +139,7 @@ pub fn plan(
         place: request.place,
         detach: request.detach,
         has_own_clocks,
+        keeps_surroundings: request.affinity == Affinity::Saved,
         makers,
         scratch,
         vdso_parking,
@@ -296,6 +299,7 @@ fn several(complaints: &[KindError]) -> PlanError {
         }),
         problems: complaints.iter().map(whole).collect(),
         remedy: worst.remedy(),
+        needs_release: worst.needs_other_release(),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) struct Standing {
 
 impl Ready {
     pub(super) fn new(opened: Opened, standing: Option<Standing>, pages: load::Pages, request: &RestartRequest) -> Ready {
-        let report = standing.as_ref().map_or_else(RestartReport::default, |standing| standing.report(&opened));
+        let report = standing.as_ref().map_or_else(RestartReport::default, |standing| standing.report(&opened, request.signal));
         let report = RestartReport { is_dry_run: standing.is_none(), total_us: microseconds(opened.begun), ..report };
         Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare }
     }
@@ -76,10 +76,13 @@ impl Ready {
 }
 
 impl Standing {
-    fn report(&self, opened: &Opened) -> RestartReport {
+    fn report(&self, opened: &Opened, signal: Option<i32>) -> RestartReport {
         let snapshot = opened.snapshot.as_ref();
+        let lead = self.plan.lead(snapshot);
+        let stop = lead.and_then(|index| signal_of(&snapshot.processes[index], signal));
         RestartReport {
-            lead: self.plan.lead(snapshot).map(|index| self.job.pid_of(index)),
+            lead: lead.map(|index| self.job.pid_of(index)),
+            is_stopped: matches!(stop, Some(libc::SIGSTOP | libc::SIGTSTP | libc::SIGTTIN | libc::SIGTTOU)),
             pids: snapshot.processes.iter().enumerate().map(|(index, saved)| (saved.pid, self.job.pid_of(index))).collect(),
             threads: self.job.n_threads(),
             page_bytes: self.page_bytes,
@@ -144,15 +147,19 @@ fn microseconds(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The signal that a process gets before it runs.
+fn signal_of(saved: &Process, asked: Option<i32>) -> Option<i32> {
+    match (asked, saved.state) {
+        (Some(signal), _) => Some(signal),
+        (None, State::Stopped(stop)) => Some(stop),
+        (None, State::Running | State::Zombie(_)) => None,
+    }
+}
+
 /// Stopped processes stay stopped unless a signal was asked for. They are stopped by ptrace: the signal waits until they are let go.
 fn send_signals(job: &raise::Job, saved: &[Process], signal: Option<i32>) -> Result<(), Failure> {
     for (process, saved) in job.processes.iter().zip(saved).filter(|(process, _)| process.is_alive()) {
-        let signal = match (signal, saved.state) {
-            (Some(signal), _) => Some(signal),
-            (None, State::Stopped(stop)) => Some(stop),
-            (None, State::Running | State::Zombie(_)) => None,
-        };
-        if let Some(signal) = signal {
+        if let Some(signal) = signal_of(saved, signal) {
             let error = |errno| KindError::host(format!("send signal {signal}"), errno);
             process::kill(process.pid, signal).map_err(error).at(Stage::Release)?;
         }

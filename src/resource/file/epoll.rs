@@ -268,6 +268,7 @@ mod test {
                 path: &|p| p.to_owned(),
                 directories: crate::resource::Directories::default(),
                 same_ids: false,
+                keeps_surroundings: false,
                 warnings: vec![],
             };
             let mut batch = Batch::new();

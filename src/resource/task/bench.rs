@@ -52,6 +52,7 @@ pub fn apply<K: TaskKind>(kind: &K, state: &K::State) -> (Batch, Vec<String>) {
         path: &same_path,
         directories: Directories::default(),
         same_ids: false,
+        keeps_surroundings: false,
         warnings: Vec::new(),
     };
     kind.apply(state, &mut cx, &mut batch).unwrap();
@@ -98,6 +99,7 @@ impl Child {
             path: &same_path,
             directories: Directories::default(),
             same_ids: true,
+            keeps_surroundings: false,
             warnings: Vec::new(),
         };
         kind.apply(state, &mut cx, &mut batch)?;

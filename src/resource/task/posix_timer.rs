@@ -261,6 +261,7 @@ mod test {
             path: &path,
             directories: crate::resource::Directories::default(),
             same_ids: true,
+            keeps_surroundings: false,
             warnings: Vec::new(),
         };
         let state = PosixTimerV1 { timers: vec![timer(2, 1), timer(4, 1)] };

@@ -112,6 +112,7 @@ mod test {
             path: &|path| path.to_owned(),
             directories: crate::resource::Directories::default(),
             same_ids: false,
+            keeps_surroundings: false,
             warnings: Vec::new(),
         };
         for (what, info, id) in [
