@@ -236,6 +236,7 @@ pub const ROWS: &[Row] = &[
     row("large"),
     row("lease"),
     row("libcr_basics"),
+    row("libcr_callback"),
     row("limit"),
     row("lock_wait"),
     row("locked"),

@@ -20,14 +20,17 @@ const EXPECTED: u64 = 1 << 32;
 const TAKEN: u64 = 2 << 32;
 const GONE: u64 = 3 << 32;
 
+/// Enough for most programs: they need no memory when they are asked.
+static USUAL: [AtomicU64; 512] = [const { AtomicU64::new(0) }; 512];
+/// Null: the usual table.
 static SEATS: AtomicPtr<AtomicU64> = AtomicPtr::new(core::ptr::null_mut());
-static ROOM: AtomicUsize = AtomicUsize::new(0);
+static ROOM: AtomicUsize = AtomicUsize::new(USUAL.len());
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 fn seats() -> &'static [AtomicU64] {
     let (first, count) = (SEATS.load(Acquire), COUNT.load(Acquire));
     if first.is_null() {
-        return &[];
+        return USUAL.get(..count).unwrap_or(&[]);
     }
     // SAFETY: `add` maps room for more than `COUNT` words before it counts them; older tables stay mapped.
     unsafe { core::slice::from_raw_parts(first, count) }
@@ -75,7 +78,7 @@ fn has_callbacks(tid: i32) -> bool {
 fn add(tid: i32) {
     let (count, room) = (COUNT.load(Acquire), ROOM.load(Acquire));
     if count == room {
-        let more = (room * 2).max(512);
+        let more = room * 2;
         let Some(fresh) = sys::map(more * size_of::<AtomicU64>()) else { return };
         let fresh: *mut AtomicU64 = fresh.cast();
         for (index, seat) in seats().iter().enumerate() {
@@ -85,10 +88,10 @@ fn add(tid: i32) {
         SEATS.store(fresh, Release);
         ROOM.store(more, Release);
     }
-    // SAFETY: there is room for this index, as was just seen to.
-    let seat = unsafe { &*SEATS.load(Acquire).add(count) };
-    seat.store(EXPECTED | u64::from(tid.cast_unsigned()), Release);
     COUNT.store(count + 1, Release);
+    if let Some(seat) = seats().get(count) {
+        seat.store(EXPECTED | u64::from(tid.cast_unsigned()), Release);
+    }
 }
 
 fn tid_of(seat: u64) -> i32 {

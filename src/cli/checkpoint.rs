@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use super::engine_calls::Engine;
 use super::exit::{self, Ending};
-use super::flag::{creation, destination, general, kmsg, lost, save, scope, script, signal, timing, trace};
+use super::flag::{creation, destination, general, kmsg, lost, participation, save, scope, script, signal, timing, trace};
 use super::low::CheckpointSaid;
 use super::namespace::visit::visit;
 use super::program::Program;
@@ -36,6 +36,7 @@ pub fn program() -> Program<CheckpointSaid> {
         save::flags(),
         trace::flags(),
         lost::flags(),
+        participation::flags(),
         timing::flags(),
         script::flags(),
         kmsg::flags(),

@@ -33,6 +33,7 @@ pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requeste
         ptracer: said.ptracer,
         time_limit: said.time_limit,
         home: None,
+        participation: said.participation.clone(),
     })
 }
 
@@ -137,6 +138,7 @@ mod test {
             ptracer: TraceRule::Error,
             time_limit: None,
             home: None,
+            participation: Default::default(),
         };
         assert_eq!(checkpoint_of("4242"), expected);
     }

@@ -7,7 +7,7 @@ use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use crate::engine::request::{Affinity, Clock, Creation, Omit, Owner, Source, TraceRule};
+use crate::engine::request::{Affinity, Clock, Creation, Omit, Owner, Participation, Source, TraceRule};
 use crate::image::{LostSort, Scope};
 use crate::policy::command::Commands;
 use crate::policy::relocate::Relocation;
@@ -46,6 +46,8 @@ pub struct CheckpointSaid {
     pub allow_lost: Vec<LostSort>,
     /// The time limit.
     pub time_limit: Option<Duration>,
+    /// Programs that take part.
+    pub participation: Participation,
     /// Scripts and decisions.
     pub scripting: Scripting,
 }
@@ -68,6 +70,7 @@ impl Default for CheckpointSaid {
             kmsg: Kmsg::default(),
             allow_lost: Vec::new(),
             time_limit: None,
+            participation: Participation::default(),
             scripting: Scripting::default(),
         }
     }

@@ -12,6 +12,7 @@ use super::note::Notes;
 use super::observe::{CheckpointReport, Observer};
 use super::origin;
 use super::output::Output;
+use super::participant::Parley;
 use super::request::{CheckpointRequest, Destination, Target};
 use super::restart::prove;
 use super::survey::survey;
@@ -32,7 +33,7 @@ pub fn checkpoint(request: &CheckpointRequest, policies: &mut Stack, observer: &
     let mut notes = Notes::default();
     let deadline = Deadline::after(request.time_limit);
     policies.limit(deadline.instant());
-    let result = Flow { request, policies, deadline, begun: Instant::now() }.run(observer, &mut notes);
+    let result = Flow { request, policies, deadline, begun: Instant::now(), user: None }.run(observer, &mut notes);
     // What scripts hear of the end is not part of what was limited.
     policies.limit(None);
     // Whoever is waited for when the request to give up comes fails in its own way; what counts is that request.
@@ -56,13 +57,23 @@ struct Flow<'a> {
     policies: &'a mut Stack,
     deadline: Deadline,
     begun: Instant,
+    /// As root, the user of the job.
+    user: Option<Account>,
+}
+
+/// A job that is saved and still stopped.
+struct Saved {
+    frozen: Frozen,
+    snapshot: Snapshot,
+    /// Whether it could be restarted.
+    proof: Result<(), Failure>,
 }
 
 impl Flow<'_> {
     fn run(&mut self, observer: &mut dyn Observer, notes: &mut Notes) -> Result<CheckpointReport, Failure> {
         let deadline = self.deadline;
         observer.stage(Stage::Select);
-        let selection = Selection::new(self.request).at(Stage::Select)?;
+        let mut selection = Selection::new(self.request).at(Stage::Select)?;
         let members = selection.members().at(Stage::Select)?;
         if self.is_skipped(members.clone())? {
             return Ok(CheckpointReport { is_skipped: true, total_us: self.elapsed_us(), ..CheckpointReport::default() });
@@ -72,9 +83,32 @@ impl Flow<'_> {
         if !self.policies.hears(Name::Process) {
             losses.look(&members, self.policies, Stage::Select)?;
         }
-        let user = user_of(selection.lead().or(members.first().copied()));
-        let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request, user.as_ref())?) };
+        self.user = user_of(selection.lead().or(members.first().copied()));
+        let mut output = if self.policies.dry_run { None } else { Some(Output::open(self.request, self.user.as_ref())?) };
 
+        let mut parley = Parley::hold(self.request, &mut selection, deadline)?;
+        let saved = self.save(&selection, losses, output.as_mut(), observer, notes);
+        let (report, stopped) = match saved {
+            Ok(saved) => saved,
+            Err(failure) => {
+                parley.call_off(failure.code);
+                return Err(failure);
+            }
+        };
+        let report = self.finish(report, stopped, output, (parley, &selection), notes)?;
+        Ok(CheckpointReport { total_us: self.elapsed_us(), ..report })
+    }
+
+    /// From the stop to the last byte. The job is still stopped afterwards.
+    fn save(
+        &mut self,
+        selection: &Selection<'_>,
+        losses: Losses,
+        output: Option<&mut Output>,
+        observer: &mut dyn Observer,
+        notes: &mut Notes,
+    ) -> Result<(CheckpointReport, Saved), Failure> {
+        let deadline = self.deadline;
         observer.stage(Stage::Freeze);
         let mut frozen = freeze::<SelectError>(deadline, || selection.members()).at(Stage::Freeze)?;
         self.tell_frozen(&frozen)?;
@@ -87,13 +121,13 @@ impl Flow<'_> {
         let proof = self.prove(&draft.snapshot)?;
 
         let mut report = CheckpointReport::of(&draft.snapshot);
-        let Some(mut output) = output.take() else {
+        let Some(output) = output else {
             report.is_dry_run = true;
-            report.frozen_us = microseconds(release(frozen, &draft.snapshot, None)?);
-            return Ok(CheckpointReport { total_us: self.elapsed_us(), ..report });
+            let snapshot = std::mem::take(&mut draft.snapshot);
+            return Ok((report, Saved { frozen, snapshot, proof }));
         };
         observer.stage(Stage::Write);
-        output.give(self.request.owner, user.as_ref(), &draft.snapshot)?;
+        output.give(self.request.owner, self.user.as_ref(), &draft.snapshot)?;
         let saved = output.write(&mut draft, deadline, observer)?;
         let snapshot = std::mem::take(&mut draft.snapshot);
         drop(draft);
@@ -102,17 +136,44 @@ impl Flow<'_> {
         if let Some(why) = interruption::last_chance() {
             return Err(TraceeError::GivenUp { why }).at(Stage::Write);
         }
-        // A signal comes after the file is safe, and so does the answer of a script that may want one; without either the job need not
-        // wait for the disk.
+        Ok((report, Saved { frozen, snapshot, proof }))
+    }
+
+    /// The file becomes complete and the job goes on. A signal comes after the file is safe, and so does the answer of a script that may want one; without
+    /// either the job need not wait for the disk.
+    fn finish(
+        &mut self,
+        mut report: CheckpointReport,
+        saved: Saved,
+        output: Option<Output>,
+        (mut parley, selection): (Parley, &Selection<'_>),
+        notes: &mut Notes,
+    ) -> Result<CheckpointReport, Failure> {
+        let Saved { frozen, snapshot, proof } = saved;
+        let Some(output) = output else {
+            report.frozen_us = microseconds(release(frozen, &snapshot, None)?);
+            return Ok(report);
+        };
         if self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {
+            parley.settle();
             report.frozen_us = microseconds(release(frozen, &snapshot, None)?);
             report.path = output.finish(self.request.sync)?;
-        } else {
-            report.path = output.finish(self.request.sync)?;
-            let signal = self.signal_afterwards(&report, &snapshot, &frozen, proof);
-            report.frozen_us = microseconds(release(frozen, &snapshot, signal)?);
+            parley.conclude(selection, self.deadline, notes)?;
+            return Ok(report);
         }
-        report.total_us = self.elapsed_us();
+        report.path = match output.finish(self.request.sync) {
+            Ok(path) => path,
+            Err(failure) => {
+                parley.call_off(failure.code);
+                return Err(failure);
+            }
+        };
+        let signal = self.signal_afterwards(&report, &snapshot, &frozen, proof);
+        parley.settle();
+        let frozen =
+            if parley.is_empty() || signal.is_none() { frozen } else { parley.let_finish(frozen, selection, self.deadline, notes)? };
+        report.frozen_us = microseconds(release(frozen, &snapshot, signal)?);
+        parley.conclude(selection, self.deadline, notes)?;
         Ok(report)
     }
 

@@ -105,6 +105,7 @@ mod test {
             ptracer: TraceRule::Error,
             time_limit: None,
             home: None,
+            participation: Default::default(),
         }
     }
 

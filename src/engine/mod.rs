@@ -15,6 +15,7 @@ mod jobs;
 mod note;
 mod origin;
 mod output;
+pub mod participant;
 mod restart;
 mod review;
 mod survey;

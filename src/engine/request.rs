@@ -40,6 +40,30 @@ pub struct CheckpointRequest {
     pub time_limit: Option<Duration>,
     /// The namespaces of whoever asks, if we have left them for those of the job.
     pub home: Option<Home>,
+    /// How programs that take part are dealt with.
+    pub participation: Participation,
+}
+
+/// What a request says about programs that take part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Participation {
+    /// Refuse processes without libcr.
+    pub is_required: bool,
+    /// Refuse a checkpoint that the requester is part of.
+    pub prohibits_requester: bool,
+    /// The program that waits for the result, if libcr has made the request for it.
+    pub asker: Option<Asker>,
+}
+
+/// A program that has made its request through libcr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Asker {
+    /// The process.
+    pub pid: i32,
+    /// Where in its memory it waits for the result ([`libcr_wire::Request`]).
+    pub address: u64,
+    /// The process that it has started for this, which is never part of the checkpoint.
+    pub front: i32,
 }
 
 /// An id, and what it names.

@@ -90,6 +90,8 @@ impl Classified for SelectError {
 pub struct Selection<'a> {
     request: &'a CheckpointRequest,
     targets: Vec<Target>,
+    /// Who has asked to be left out.
+    left_out: BTreeSet<i32>,
 }
 
 /// What the processes of the machine look like at one moment.
@@ -150,7 +152,8 @@ impl<'a> Selection<'a> {
             forbid_init(pid)?;
             targets.push(Target { scope, id: pid.into() });
         }
-        Ok(Selection { request, targets })
+        let left_out = request.participation.asker.iter().map(|asker| asker.front).collect();
+        Ok(Selection { request, targets, left_out })
     }
 
     /// What was asked for, with the ids that it stands for.
@@ -163,14 +166,46 @@ impl<'a> Selection<'a> {
         self.targets.first().and_then(process_of)
     }
 
+    /// Takes a process out, without its children.
+    pub fn leave_out(&mut self, pid: i32) {
+        self.left_out.insert(pid);
+    }
+
+    /// Adds what an id names, for process `by`, which 0 stands for.
+    pub fn add(&mut self, scope: Scope, id: i32, by: i32) -> Result<(), SelectError> {
+        let stat = ProcDir::open(by)?.stat()?;
+        let id = match (id, scope) {
+            (0, Scope::Group) => stat.pgrp,
+            (0, Scope::Session) => stat.session,
+            (0, _) => by,
+            (id, Scope::Group | Scope::Session) => id,
+            (id, _) => thread_group(id)?,
+        };
+        forbid_init(id)?;
+        let target = Target { scope, id: id.into() };
+        let census = Census::take()?;
+        if named_by(&target, &census, std::process::id().cast_signed()).is_empty() {
+            return Err(absent(scope, id.into()));
+        }
+        self.targets.push(target);
+        Ok(())
+    }
+
+    /// Takes back what was added last.
+    pub fn take_back(&mut self) {
+        self.targets.pop();
+    }
+
     /// The processes that belong to the job now, ascending. Never empty.
     pub fn members(&self) -> Result<Vec<i32>, SelectError> {
         let census = Census::take()?;
         let own = std::process::id().cast_signed();
         let mut members = BTreeSet::new();
-        for target in &self.targets {
+        let several = self.request.targets.len() > 1;
+        for (index, target) in self.targets.iter().enumerate() {
             let named = named_by(target, &census, own);
-            if named.is_empty() && self.targets.len() > 1 {
+            // What was added may have ended since.
+            if named.is_empty() && several && index < self.request.targets.len() {
                 return Err(absent(target.scope, target.id));
             }
             members.extend(named);
@@ -179,6 +214,7 @@ impl<'a> Selection<'a> {
         for pid in census.descendants(own, |_| false) {
             members.remove(&pid);
         }
+        members.retain(|pid| !self.left_out.contains(pid));
         let asked_for: Vec<i32> = self.targets.iter().filter_map(process_of).collect();
         for pid in members.clone() {
             let Some(stat) = census.stats.get(&pid) else { continue };
@@ -266,16 +302,22 @@ fn tracer_of(pid: i32, stat: &Stat) -> Option<i32> {
     (status.tracer_pid != 0).then_some(status.tracer_pid)
 }
 
+/// Whether a process runs one of our programs: they need no libcr.
+pub fn is_a_program_of_ours(pid: i32) -> bool {
+    ProcDir::open(pid).is_ok_and(|dir| runs_ours(&dir))
+}
+
+fn runs_ours(dir: &ProcDir) -> bool {
+    let exe = dir.link("exe").unwrap_or_default();
+    std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart" || name == "cr_checkpoint")
+}
+
 /// Whether a process is left out by its own wish: started by `cr_run --omit`, a `cr_restart` above its job, or the process of a hook script.
 fn asked_to_be_left_out(pid: i32, stat: &Stat, targets: &[i32]) -> bool {
     let Ok(dir) = ProcDir::open(pid) else { return false };
     if dir.read("environ").is_ok_and(|environ| environ.split(|byte| *byte == 0).any(|entry| entry == b"REPRISE_OMIT=1")) {
         return true;
     }
-    let runs_ours = |dir: &ProcDir| {
-        let exe = dir.link("exe").unwrap_or_default();
-        std::path::Path::new(&exe).file_name().is_some_and(|name| name == "cr_restart" || name == "cr_checkpoint")
-    };
     let is_ours = || match stat.state {
         // A zombie runs nothing any more: its parent tells.
         'Z' => ProcDir::open(stat.ppid).is_ok_and(|parent| runs_ours(&parent)),

@@ -12,6 +12,7 @@ pub mod ids;
 pub mod kmsg;
 pub mod lost;
 pub mod omit;
+pub mod participation;
 pub mod relocation;
 pub mod save;
 pub mod scope;

@@ -3,6 +3,7 @@
 //! Relies on stubs dying with us: a job that is dropped before its release leaves nothing behind. What others can see is changed when
 //! every process of every job stands ready, and undone if one of them cannot be let go.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::build::{self, Commits, Objects};
@@ -10,8 +11,9 @@ use super::plan::Plan;
 use super::{Opened, compare, load, raise};
 use crate::engine::note::Notes;
 use crate::engine::observe::{Observer, RestartReport};
-use crate::engine::request::RestartRequest;
-use crate::error::{At, Failure, Stage};
+use crate::engine::participant::{self, Restarted};
+use crate::engine::request::{RestartRequest, Source};
+use crate::error::{At, Classified, Failure, Stage};
 use crate::image::{Process, State};
 use crate::policy::event::{PidPair, RunningEvent, Timings};
 use crate::policy::{Event, Name, Stack};
@@ -27,6 +29,10 @@ pub struct Ready {
     /// The signal that every process gets first.
     signal: Option<i32>,
     compare: bool,
+    /// The context file, for programs that take part.
+    path: PathBuf,
+    /// Programs whose callbacks go on.
+    restarted: Vec<Restarted>,
 }
 
 /// What was made. The order matters when it is dropped: first the stubs, then what they have been given, then who acts for them.
@@ -41,7 +47,12 @@ impl Ready {
     pub(super) fn new(opened: Opened, standing: Option<Standing>, pages: load::Pages, request: &RestartRequest) -> Ready {
         let report = standing.as_ref().map_or_else(RestartReport::default, |standing| standing.report(&opened, request.signal));
         let report = RestartReport { is_dry_run: standing.is_none(), total_us: microseconds(opened.begun), ..report };
-        Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare }
+        let path = match &request.source {
+            Source::File(path) | Source::Dir(path) => std::path::absolute(path).unwrap_or_default(),
+            Source::Fd(fd) => std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default(),
+        };
+        let path = if path.has_root() { path } else { PathBuf::new() };
+        Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare, path, restarted: Vec::new() }
     }
 
     /// What was made, as it stands now.
@@ -67,6 +78,15 @@ impl Ready {
     /// Lets it run.
     fn go(&mut self) -> Result<(), Failure> {
         let Some(Standing { job, built, plan, .. }) = self.standing.take() else { return Ok(()) };
+        let snapshot = self.opened.snapshot.as_ref();
+        let restarter = nix::unistd::getpid().as_raw();
+        let path = self.path.as_os_str().as_encoded_bytes();
+        for (saved, raised) in snapshot.processes.iter().zip(&job.processes) {
+            if let Some(memory) = saved.memory.and_then(|id| snapshot.memories.get(id as usize)) {
+                let own = raised.threads.first().map_or(raised.pid, |thread| thread.inner_pid);
+                self.restarted.extend(participant::tell((saved.pid, raised.pid, own), memory, restarter, path));
+            }
+        }
         job.release(self.report.lead)?;
         built.keep();
         drop(plan);
@@ -127,7 +147,18 @@ fn release_all(jobs: &mut [Ready], policies: &mut Stack, notes: &mut Notes) -> R
     }
     committed.drain(n_gone..).rev().for_each(|made| made.undo(notes));
     committed.into_iter().for_each(|made| made.keep(notes));
-    failure.map_or(Ok(()), Err)
+    failure.map_or(Ok(()), Err)?;
+    await_callbacks(jobs, notes)
+}
+
+/// A job has come back when its programs have done what they do after a restart. One of them may still refuse: then nothing runs.
+fn await_callbacks(jobs: &mut [Ready], notes: &mut Notes) -> Result<(), Failure> {
+    let pids: Vec<i32> = jobs.iter().flat_map(|job| &job.report.pids).map(|(_, new)| *new).collect();
+    let restarted = jobs.iter_mut().flat_map(|job| std::mem::take(&mut job.restarted)).collect();
+    if let Some(late) = Restarted::await_all(restarted, &pids).at(Stage::Release)? {
+        notes.warn(late.subject(), late.to_string());
+    }
+    Ok(())
 }
 
 impl RestartReport {
