@@ -62,7 +62,6 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::terminals::cases,
     crate::ready::cases,
     crate::stops::cases,
-    crate::kills::cases,
     crate::callers::cases,
     crate::rights::cases,
     crate::chaos::cases,

@@ -1,12 +1,15 @@
 //! Chaos: tools that are killed at random instants, disks that are full, limits that are too low. The job survives.
 //!
-//! Instants are drawn from a seed that is printed in `steps`, and can be given again as REPRISE_SEED. Relies on the program `crowd`, whose processes and
-//! threads check themselves all the time.
+//! Relies on the program `crowd`, whose processes and threads check themselves all the time, and on `pace` for time and dice. Kills by call number, not by time,
+//! are in `points` and `restarts`.
+
+mod points;
+mod restarts;
 
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
@@ -14,17 +17,13 @@ use crate::case::{Case, Scene};
 use crate::children::{End, wait_until};
 use crate::job::Job;
 use crate::observe;
+use crate::pace::{self, Pace};
 use crate::site::Site;
 use crate::verdict::{Attempt, Verdict, ensure, failed, skipped};
-
-/// How often a tool is killed in one case.
-const ROUNDS: u32 = 20;
 
 /// Every kind of trouble.
 pub fn cases() -> Vec<Case> {
     let scenes: &[(&str, Scene)] = &[
-        ("kill-checkpoint", kill_checkpoint),
-        ("kill-restart", kill_restart),
         ("file-size-limit", file_size_limit),
         ("limited-job", limited_job),
         ("full-disk", full_disk),
@@ -33,20 +32,25 @@ pub fn cases() -> Vec<Case> {
         ("stuck-reader", stuck_reader),
     ];
     let case = |(journey, scene): &(&str, Scene)| Case::new("chaos", journey, *scene).patient(120);
-    scenes.iter().map(case).collect()
+    let mut cases: Vec<Case> = scenes.iter().map(case).collect();
+    cases.push(pace::case("chaos", "kill-checkpoint", kill_checkpoint));
+    cases.push(pace::case("chaos", "kill-restart", kill_restart));
+    cases.extend(points::cases());
+    cases.extend(restarts::cases());
+    cases
 }
 
 /// `kill -9` of cr_checkpoint at any instant: the job runs on, and the next checkpoint works.
 fn kill_checkpoint(site: &Site) -> Verdict {
     let context = site.context("job.ctx");
-    let mut random = Random::new(site);
+    let pace = Pace::new(site);
     let job = start_crowd(site)?;
     let whole = time_of_checkpoint(site, &job)?;
-    for _ in 0..ROUNDS {
+    while pace.goes_on() {
         let mut command = site.command(site.tool("cr_checkpoint"));
         command.arg("-f").arg(&context).arg(job.pid.to_string());
         let (tool, _) = site.launch(&mut command)?;
-        sleep(random.share_of(whole));
+        sleep(pace.share_of(whole));
         // It may have ended by itself already.
         let _ = kill(tool, Signal::SIGKILL);
         site.children.wait(tool, site.patience)?;
@@ -56,6 +60,7 @@ fn kill_checkpoint(site: &Site) -> Verdict {
             fs::remove_file(&context).attempt("remove the context file")?;
         }
     }
+    site.tell(format_args!("{} kills", pace.rounds.get()));
     site.checkpoint(&[], &context, job.pid)?;
     site.go(&job, "continue")?;
     site.passes(&job)
@@ -67,19 +72,20 @@ fn kill_restart(site: &Site) -> Verdict {
         return Err(skipped("needs a pid namespace of its own, where its pids are free"));
     }
     let context = site.context("job.ctx");
-    let mut random = Random::new(site);
+    let pace = Pace::new(site);
     let job = start_crowd(site)?;
     let n_processes = observe::descendants().len();
     site.checkpoint_and_kill(&[], &context, &job)?;
     let whole = Duration::from_millis(60);
-    for _ in 0..ROUNDS {
+    while pace.goes_on() {
         let mut command = site.command(site.tool("cr_restart"));
         let (tool, _) = site.launch(command.arg(&context))?;
-        sleep(random.share_of(whole));
+        sleep(pace.share_of(whole));
         let _ = kill(tool, Signal::SIGKILL);
         site.children.wait(tool, site.patience)?;
         all_or_nothing(site, n_processes)?;
     }
+    site.tell(format_args!("{} kills", pace.rounds.get()));
     let job = site.restart(&[], &context, &job)?;
     site.go(&job, "restart")?;
     site.passes(&job)
@@ -244,25 +250,4 @@ fn time_of_checkpoint(site: &Site, job: &Job) -> Verdict<Duration> {
     let start = Instant::now();
     site.try_checkpoint(&[], &context, job.pid)?.succeeded()?;
     Ok(start.elapsed())
-}
-
-/// Reproducible random numbers.
-struct Random(u64);
-
-impl Random {
-    fn new(site: &Site) -> Random {
-        let clock = || SystemTime::UNIX_EPOCH.elapsed().map_or(1, |time| time.subsec_nanos().into());
-        let given = std::env::var("REPRISE_SEED").ok().and_then(|text| text.parse().ok());
-        let seed: u64 = given.unwrap_or_else(clock);
-        site.step(format_args!("REPRISE_SEED={seed}"));
-        Random(seed | 1)
-    }
-
-    /// A random part of a time.
-    fn share_of(&mut self, whole: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        whole.mul_f64((self.0 >> 11) as f64 / (1u64 << 53) as f64)
-    }
 }

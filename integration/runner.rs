@@ -123,7 +123,8 @@ fn report(plan: &Plan, done: &Done<'_>, verdict: &Verdict, count: &mut Count) {
     match verdict {
         Ok(()) => {
             count.passed += 1;
-            println!("ok    {label}  {seconds:.2} s");
+            let told = fs::read_to_string(dir.join("told")).map(|told| format!("  ({told})")).unwrap_or_default();
+            println!("ok    {label}  {seconds:.2} s{told}");
         }
         Err(Stop::Skipped(reason)) => {
             count.skipped += 1;

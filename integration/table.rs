@@ -266,6 +266,7 @@ pub const ROWS: &[Row] = &[
     row("oom_score"),
     row("open_flag"),
     row("orphan").checkpoint(&["--group"]).not(&[(Again, "the restarted job is in the group of cr_restart")]),
+    row("outputs"),
     row("owner").restart(&["--restore-pgid"]).not(&[(Unprivileged, "a saved group id takes the right to choose ids")]),
     row("packet_pipe"),
     row("passed_descriptor").refused("descriptor"),

@@ -10,6 +10,13 @@ static const long ALLOWED[] = {
 enum { N = sizeof ALLOWED / sizeof *ALLOWED };
 
 static int end[2];
+static volatile int arrived;
+
+// A thread that the filter finds at its start would die of it.
+static void arrive(void)
+{
+    __atomic_fetch_add(&arrived, 1, __ATOMIC_SEQ_CST);
+}
 
 static void install(void)
 {
@@ -29,6 +36,7 @@ static void install(void)
 static void *compute(void *arg)
 {
     (void)arg;
+    arrive();
     for (;;) {
         uint64_t sum = 0;
         double vector[4] = { 0 };
@@ -46,6 +54,7 @@ static void *doze_well(void *arg)
 {
     struct timespec t = { 0, 3000000 };
     (void)arg;
+    arrive();
     for (;;)
         CHECK_EQUAL(syscall(SYS_nanosleep, &t, NULL), 0);
     return NULL;
@@ -54,6 +63,7 @@ static void *doze_well(void *arg)
 static void *send_numbers(void *arg)
 {
     (void)arg;
+    arrive();
     for (uint32_t i = 0;; i++) {
         CHECK_EQUAL(write(end[1], &i, sizeof i), sizeof i);
         if (i % 64 == 0)
@@ -66,6 +76,7 @@ static void *take_numbers(void *arg)
 {
     uint32_t number;
     (void)arg;
+    arrive();
     for (uint32_t i = 0;; i++) {
         CHECK_EQUAL(read(end[0], &number, sizeof number), sizeof number);
         CHECK_EQUAL(number, i);
@@ -81,7 +92,8 @@ int main(int argc, char **argv)
         pthread_t thread;
         CHECK_EQUAL(pthread_create(&thread, NULL, body[i], NULL), 0);
     }
-    doze(10);
+    while (arrived < 4)
+        doze(1);
     if (argc > 1 && !strcmp(argv[1], "filter"))
         install();
     ready();

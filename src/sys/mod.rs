@@ -25,7 +25,7 @@ pub use nix::errno::Errno;
 /// Turns the -1/errno convention of libc into a result.
 fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
     let result = if value == -1 { Err(Errno::last()) } else { Ok(value) };
-    fault::point("sys");
+    fault::mark("sys");
     result
 }
 

@@ -183,7 +183,7 @@ pub enum Change {
 /// continues the task. `None`, when not `blocking`: nothing has happened yet. ECHILD: neither a child nor a tracee of ours.
 pub fn look(tid: pid_t, blocking: bool) -> Result<Option<Change>, Errno> {
     let options = libc::WSTOPPED | libc::WEXITED | libc::__WALL | libc::WNOWAIT | if blocking { 0 } else { libc::WNOHANG };
-    fault::point("tracee");
+    fault::point("tracee")?;
     let id = libc::id_t::try_from(tid).map_err(|_| Errno::EINVAL)?;
     loop {
         // SAFETY: all zeros is a valid siginfo_t.
@@ -208,7 +208,7 @@ pub fn look(tid: pid_t, blocking: bool) -> Result<Option<Change>, Errno> {
 
 /// `waitpid(2)` with `__WALL | WNOHANG` — like [`wait_all`], but returns `None` when nothing has happened yet.
 pub fn poll_wait(pid: pid_t) -> Result<Option<(pid_t, i32)>, Errno> {
-    fault::point("tracee");
+    fault::point("tracee")?;
     let mut status = 0;
     // SAFETY: the kernel writes one int to the live local.
     let pid = check(c_long::from(unsafe { libc::waitpid(pid, &mut status, libc::__WALL | libc::WNOHANG) }))?;

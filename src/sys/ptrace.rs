@@ -30,7 +30,7 @@ pub const O_EXITKILL: i32 = libc::PTRACE_O_EXITKILL;
 pub const O_SUSPEND_SECCOMP: i32 = 1 << 21;
 
 fn request(request: u32, tid: pid_t, addr: usize, data: usize) -> Result<c_long, Errno> {
-    fault::point("tracee");
+    fault::point("tracee")?;
     // SAFETY: callers pass either plain numbers or addresses of live values whose size the request or `addr` states.
     check(unsafe { libc::ptrace(request, tid, addr as *mut c_void, data as *mut c_void) })
 }

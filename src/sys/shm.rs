@@ -70,7 +70,7 @@ impl Segment {
             bytes.len(),
             self.bytes
         );
-        fault::point("tracee");
+        fault::mark("tracee");
         // SAFETY: the range lies in our mapping, and `bytes` is no part of it.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), (self.base + offset) as *mut u8, bytes.len()) };
     }

@@ -9,59 +9,73 @@ use libc::user_regs_struct;
 
 use super::arch;
 
-/// The stub. rax and the arguments are those of the call. It waits until [`stub::GO`] is set, rcx turns at most, so that a task whose tracer has
-/// died does not make a call that its filters forbid; makes the call; and waits to be interrupted, [`stub::PATIENCE`] turns at most.
+/// The stub. rax and the arguments are those of the call. It makes the call while the time stamp counter is before [`stub::UNTIL`], which the tracer
+/// puts off again and again: a task whose tracer has died does not make a call that its filters forbid. That time is read before the counter, so that a task
+/// that loses its processor in between reads a counter that is too late. It waits for that rcx turns at most; and once the
+/// call is made it waits to be interrupted, [`stub::PATIENCE`] turns at most.
 #[rustfmt::skip]
-pub const STUB: [u8; 176] = [
-    0x83, 0x3d, 0xb1, 0x00, 0x00, 0x00, 0x00, // start: cmp [rip+go],0x0
-    0x75, 0x09, // jne made
+pub const STUB: [u8; 208] = [
+    0x49, 0x89, 0xc4, // start: mov r12,rax
+    0x49, 0x89, 0xd5, // mov r13,rdx
+    0x4c, 0x8b, 0x35, 0xcb, 0x00, 0x00, 0x00, // spin: mov r14,[rip+until]
+    0x0f, 0x31, // ticks: rdtsc
+    0x48, 0xc1, 0xe2, 0x20, // shl rdx,32
+    0x48, 0x09, 0xd0, // or rax,rdx
+    0x4c, 0x39, 0xf0, // cmp rax,r14
+    0x72, 0x09, // jb made
     0xf3, 0x90, // pause
     0x48, 0xff, 0xc9, // dec rcx
-    0x75, 0xf0, // jne spin
-    0xeb, 0x10, // jmp home
-    0x0f, 0x05, // made: syscall
-    0x48, 0x8b, 0x0d, 0x95, 0x00, 0x00, 0x00, // called: mov rcx,[rip+patience]
+    0x75, 0xe4, // jne spin
+    0xeb, 0x16, // jmp home
+    0x4c, 0x89, 0xe0, // made: mov rax,r12
+    0x4c, 0x89, 0xea, // mov rdx,r13
+    0x0f, 0x05, // syscall
+    0x48, 0x8b, 0x0d, 0x9d, 0x00, 0x00, 0x00, // called: mov rcx,[rip+patience]
     0xf3, 0x90, // park: pause
     0x48, 0xff, 0xc9, // dec rcx
     0x75, 0xf9, // jne park
-    0x48, 0x8b, 0x25, 0x0f, 0x01, 0x00, 0x00, // home: mov rsp,[rip+own_rsp]
+    0x48, 0x8b, 0x25, 0x17, 0x01, 0x00, 0x00, // home: mov rsp,[rip+own_rsp]
     0x48, 0x8d, 0x64, 0x24, 0x80, // lea rsp,[rsp-0x80]
-    0xff, 0x35, 0x14, 0x01, 0x00, 0x00, // push [rip+own_flags]
+    0xff, 0x35, 0x1c, 0x01, 0x00, 0x00, // push [rip+own_flags]
     0x9d, // popfq
-    0x4c, 0x8b, 0x3d, 0x84, 0x00, 0x00, 0x00, // mov r15,[rip+own]
-    0x4c, 0x8b, 0x35, 0x85, 0x00, 0x00, 0x00, // mov r14,[rip+own+8]
-    0x4c, 0x8b, 0x2d, 0x86, 0x00, 0x00, 0x00, // mov r13,[rip+own+16]
-    0x4c, 0x8b, 0x25, 0x87, 0x00, 0x00, 0x00, // mov r12,[rip+own+24]
-    0x48, 0x8b, 0x2d, 0x88, 0x00, 0x00, 0x00, // mov rbp,[rip+own+32]
-    0x48, 0x8b, 0x1d, 0x89, 0x00, 0x00, 0x00, // mov rbx,[rip+own+40]
-    0x4c, 0x8b, 0x1d, 0x8a, 0x00, 0x00, 0x00, // mov r11,[rip+own+48]
-    0x4c, 0x8b, 0x15, 0x8b, 0x00, 0x00, 0x00, // mov r10,[rip+own+56]
-    0x4c, 0x8b, 0x0d, 0x8c, 0x00, 0x00, 0x00, // mov r9,[rip+own+64]
-    0x4c, 0x8b, 0x05, 0x8d, 0x00, 0x00, 0x00, // mov r8,[rip+own+72]
-    0x48, 0x8b, 0x05, 0x8e, 0x00, 0x00, 0x00, // mov rax,[rip+own+80]
-    0x48, 0x8b, 0x0d, 0x8f, 0x00, 0x00, 0x00, // mov rcx,[rip+own+88]
-    0x48, 0x8b, 0x15, 0x90, 0x00, 0x00, 0x00, // mov rdx,[rip+own+96]
-    0x48, 0x8b, 0x35, 0x91, 0x00, 0x00, 0x00, // mov rsi,[rip+own+104]
-    0x48, 0x8b, 0x3d, 0x92, 0x00, 0x00, 0x00, // mov rdi,[rip+own+112]
-    0x48, 0x8b, 0x25, 0x93, 0x00, 0x00, 0x00, // mov rsp,[rip+own_rsp]
-    0xff, 0x25, 0x95, 0x00, 0x00, 0x00, // jmp [rip+own_rip]
-    0x0f, 0x1f, 0x44, 0x00, 0x00, // up to the words
+    0x4c, 0x8b, 0x3d, 0x8c, 0x00, 0x00, 0x00, // mov r15,[rip+own]
+    0x4c, 0x8b, 0x35, 0x8d, 0x00, 0x00, 0x00, // mov r14,[rip+own+8]
+    0x4c, 0x8b, 0x2d, 0x8e, 0x00, 0x00, 0x00, // mov r13,[rip+own+16]
+    0x4c, 0x8b, 0x25, 0x8f, 0x00, 0x00, 0x00, // mov r12,[rip+own+24]
+    0x48, 0x8b, 0x2d, 0x90, 0x00, 0x00, 0x00, // mov rbp,[rip+own+32]
+    0x48, 0x8b, 0x1d, 0x91, 0x00, 0x00, 0x00, // mov rbx,[rip+own+40]
+    0x4c, 0x8b, 0x1d, 0x92, 0x00, 0x00, 0x00, // mov r11,[rip+own+48]
+    0x4c, 0x8b, 0x15, 0x93, 0x00, 0x00, 0x00, // mov r10,[rip+own+56]
+    0x4c, 0x8b, 0x0d, 0x94, 0x00, 0x00, 0x00, // mov r9,[rip+own+64]
+    0x4c, 0x8b, 0x05, 0x95, 0x00, 0x00, 0x00, // mov r8,[rip+own+72]
+    0x48, 0x8b, 0x05, 0x96, 0x00, 0x00, 0x00, // mov rax,[rip+own+80]
+    0x48, 0x8b, 0x0d, 0x97, 0x00, 0x00, 0x00, // mov rcx,[rip+own+88]
+    0x48, 0x8b, 0x15, 0x98, 0x00, 0x00, 0x00, // mov rdx,[rip+own+96]
+    0x48, 0x8b, 0x35, 0x99, 0x00, 0x00, 0x00, // mov rsi,[rip+own+104]
+    0x48, 0x8b, 0x3d, 0x9a, 0x00, 0x00, 0x00, // mov rdi,[rip+own+112]
+    0x48, 0x8b, 0x25, 0x9b, 0x00, 0x00, 0x00, // mov rsp,[rip+own_rsp]
+    0xff, 0x25, 0x9d, 0x00, 0x00, 0x00, // jmp [rip+own_rip]
+    0x66, 0x66, 0x2e, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00, 0x66, 0x90, // up to the words
 ];
 
 /// Words behind the stub, by offset from its start.
 pub mod stub {
+    /// Where it reads the time stamp counter.
+    pub const TICKS: usize = 0x0d;
+    /// Where it goes on to the call.
+    pub const MADE: usize = 0x24;
     /// Where the call has been made.
-    pub const CALLED: usize = 0x14;
+    pub const CALLED: usize = 0x2c;
     /// Where the stub goes on by itself.
-    pub const HOME: usize = 0x22;
+    pub const HOME: usize = 0x3a;
     /// How long it waits to be interrupted, 8 bytes.
-    pub const PATIENCE: usize = 0xb0;
-    /// Whether it may make the call, 4 bytes.
-    pub const GO: usize = 0xb8;
+    pub const PATIENCE: usize = 0xd0;
+    /// Until when it may make the call, in ticks of the time stamp counter, 8 bytes.
+    pub const UNTIL: usize = 0xd8;
     /// The task's own registers, see [`super::own_words`].
-    pub const OWN: usize = 0xc0;
+    pub const OWN: usize = 0xe0;
     /// Bytes of code and words.
-    pub const END: usize = 0x150;
+    pub const END: usize = 0x170;
 }
 
 /// The call loop. rbx is the first row, rbp the end of the rows. Before every call it compares [`slot::OWNER`], which the kernel changes when the
@@ -240,8 +254,9 @@ fn in_stub(rip: u64, read: impl Fn(u64, &mut [u8]) -> bool) -> Option<u64> {
     if !read(start, &mut page) {
         return None;
     }
-    let at = start + memchr::memmem::find(&page, &STUB)? as u64;
-    (at..at + STUB.len() as u64).contains(&rip).then_some(at + stub::OWN as u64)
+    // Others may have been left there before.
+    let mut stubs = memchr::memmem::find_iter(&page, &STUB).map(|offset| start + offset as u64);
+    stubs.find(|at| (*at..at + STUB.len() as u64).contains(&rip)).map(|at| at + stub::OWN as u64)
 }
 
 /// The address of the own registers, if `rip` is in a call loop.
@@ -267,6 +282,8 @@ mod test {
         (own.orig_rax, own.rip, own.eflags) = (u64::MAX, 0x1234, 0x246);
         let mut page = [0; 4096];
         page[96..96 + STUB.len()].copy_from_slice(&STUB);
+        page[2048..2048 + STUB.len()].copy_from_slice(&STUB);
+        page[2048 + stub::OWN..2048 + stub::OWN + 144].copy_from_slice(&own_words(&user_regs_struct { rip: 0x5678, ..own }));
         page[96 + stub::OWN..96 + stub::OWN + 144].copy_from_slice(&own_words(&own));
         let read = |address: u64, bytes: &mut [u8]| {
             let at = usize::try_from(address - 0x5000).unwrap();
@@ -276,6 +293,7 @@ mod test {
         let at = |rip: u64| user_regs_struct { rip, rbx: 1, ..own };
         let home = |rip: u64| home(&at(rip), read).map(|registers| (registers.rip, registers.rbx, registers.eflags));
         assert_eq!(home(0x5060 + stub::CALLED as u64), Some((0x1234, own.rbx, 0x246)));
+        assert_eq!(home(0x5800 + stub::TICKS as u64), Some((0x5678, own.rbx, 0x246)), "the second of two");
         assert_eq!(home(0x5060 + STUB.len() as u64), None);
         assert_eq!(home(0x5000), None);
     }
@@ -290,6 +308,9 @@ mod test {
     fn the_words_are_where_the_code_looks_for_them() {
         assert_eq!(STUB[stub::CALLED - 2..stub::CALLED], arch::SYSCALL);
         assert_eq!(leads_to(&STUB, stub::CALLED + 7), stub::PATIENCE);
+        assert_eq!(STUB[stub::TICKS..stub::TICKS + 2], [0x0f, 0x31], "rdtsc");
+        assert_eq!(leads_to(&STUB, stub::TICKS), stub::UNTIL);
+        assert_eq!(stub::TICKS + 14 + usize::from(STUB[stub::TICKS + 13]), stub::MADE);
         assert_eq!(leads_to(&STUB, stub::HOME + 7), stub::OWN + 15 * 8);
         assert_eq!(leads_to(&STUB, STUB.iter().rposition(|byte| *byte == 0x25).unwrap() + 5), stub::OWN + 16 * 8);
         assert_eq!(LOOP[slot::AFTER - 2..slot::AFTER], arch::SYSCALL);

@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         let rseq_cs = (rseq.address != 0).then_some(rseq.address + RSEQ_CS);
         let run = Run { live, at, rows, rseq_cs, results: Vec::with_capacity(batch.len()), in_flight: 0..0 };
         live.segment.write(at + slot::SIGNATURE, &rseq.signature.to_le_bytes());
-        run.write_words();
+        run.write_words(task.is_filtered());
         live.segment.write(data, &batch.data(run.address(data)));
         let mut run = run;
         run.send(task, batch)?;
@@ -179,14 +179,17 @@ impl<'a> Run<'a> {
     }
 
     /// The words that are the same for the whole batch.
-    fn write_words(&self) {
+    fn write_words(&self, is_filtered: bool) {
         let here = |offset: usize| self.address(self.at + offset);
         let tolerant = |number: i64| number.cast_unsigned() | 1 << 32;
         let futex = |operation: libc::c_int, word: usize, value: u64| {
             [tolerant(libc::SYS_futex), here(word), u64::try_from(operation).unwrap_or(0), value, 0, 0, 0, 0]
         };
         self.put(slot::ROWS, &futex(libc::FUTEX_WAKE, slot::DONE, 1));
-        self.put(slot::ROWS + ROW_BYTES, &futex(libc::FUTEX_WAIT, slot::OWNER, u64::from(self.live.alive)));
+        let wait = futex(libc::FUTEX_WAIT, slot::OWNER, u64::from(self.live.alive));
+        // Without a sequence the kernel would make an interrupted call again without a look at us; this one is never interrupted.
+        let yields = [tolerant(libc::SYS_sched_yield), 0, 0, 0, 0, 0, 0, 0];
+        self.put(slot::ROWS + ROW_BYTES, if self.rseq_cs.is_none() && is_filtered { &yields } else { &wait });
         let bytes = (slot::AFTER - slot::CHECK) as u64;
         self.put(slot::SECTION, &[0, here(slot::CHECK), bytes, here(slot::ABORT)]);
         self.put(slot::RSEQ_CS, &[self.rseq_cs.unwrap_or(here(slot::DUMMY))]);
@@ -263,16 +266,22 @@ impl<'a> Run<'a> {
         if let (signal, 0) = task.wait()? {
             self.take_signal(task, signal)?;
         }
-        self.forget_sequence(task)?;
-        task.settle()
+        self.settle(task)
+    }
+
+    /// Makes the task itself again. Registers first: as long as they are those of the loop, a task left alone must find its sequence, or it would make the
+    /// call in which it waits once more without a look at us.
+    fn settle(&self, task: &Stopped) -> Result<(), TraceeError> {
+        task.settle()?;
+        self.forget_sequence(task)
     }
 
     /// Lets the task take a signal; returns the registers with which the loop goes on.
     fn take_signal(&self, task: &mut Stopped, signal: i32) -> Result<libc::user_regs_struct, TraceeError> {
         let before = ptrace::registers(task.tid).map_err(|e| TraceeError::request("read the registers", task.tid, e))?;
-        self.forget_sequence(task)?;
-        if task.is_fault(signal)? {
-            task.settle()?;
+        let is_fault = task.is_fault(signal)?;
+        self.settle(task)?;
+        if is_fault {
             return Err(TraceeError::Crashed { tid: task.tid, signal, address: before.rip });
         }
         task.take_signal(signal)?;

@@ -38,7 +38,7 @@ pub fn read_word(pid: i32, address: u64) -> Result<u64, TraceeError> {
 }
 
 fn open(pid: i32, write: bool) -> std::io::Result<File> {
-    fault::point("tracee");
+    fault::point("tracee")?;
     OpenOptions::new().read(true).write(write).open(format!("/proc/{pid}/mem"))
 }
 

@@ -4,16 +4,21 @@
 //! `/proc/PID/mem`, which gives the process a page of its own, and put back afterwards. When the tracer dies, the stub ends by itself and the task is
 //! where it was, with any program, library or filter ([`super::code`]); only the stub's bytes stay behind.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::code::{self, STUB, stub};
 use super::task::Stopped;
 use super::{TraceeError, arch, memory};
-use crate::sys::{Errno, ptrace};
+use crate::sys::{Errno, processor, ptrace};
 
-/// How long the stub waits, in turns of about 15 to 50 ns: for us to say go, and to be interrupted. Enough for a busy machine; who is
+/// How long the stub waits, in turns of about 15 to 70 ns: for leave to make the call, and to be interrupted. Enough for a busy machine; who is
 /// stopped for longer has lost the task.
 const PATIENCE: u64 = 1 << 24;
+/// How long it may make the call once we said so, in ticks: some 20 us.
+const WINDOW: u64 = 1 << 16;
+const MOST_TICKS: u64 = 1 << 28;
+/// Longest time between two looks at the stub: less than its patience.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 const PAGE: usize = 4096;
 
 /// Makes one call. The task is itself again afterwards, also when the call failed. Code that starts in `not` is not used.
@@ -48,11 +53,14 @@ fn make(task: &mut Stopped, at: u64, number: i64, args: [u64; 6]) -> Result<u64,
     (registers.rax, registers.rcx) = (number.cast_unsigned(), PATIENCE);
     task.lend(&registers)?;
     task.cont()?;
-    memory::write(task.tid, at + stub::GO as u64, &1u32.to_le_bytes())?;
     let mut pause = Duration::from_micros(10);
+    let mut window = WINDOW;
     loop {
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(2));
+        allow(task, at, window, pause)?;
+        // Where the processors' counters differ, or everybody waits long for a processor, more is needed.
+        window = (window + window / 16).min(MOST_TICKS);
+        // Who waits longer for a processor than that is interrupted before it has done anything.
+        pause = (pause * 2).min(LONGEST_PAUSE);
         let registers = interrupted(task, at)?;
         match registers.rip.wrapping_sub(at) {
             inside if inside < stub::CALLED as u64 => task.cont()?,
@@ -62,6 +70,22 @@ fn make(task: &mut Stopped, at: u64, number: i64, args: [u64; 6]) -> Result<u64,
             }
             _ => return Err(task.escaped(registers)),
         }
+    }
+}
+
+/// For a time, lets the stub make its call as soon as it has a processor. Who dies meanwhile takes the permission along: it holds for `window` ticks, less
+/// than the kernel takes to end a process and let go of its tasks.
+fn allow(task: &Stopped, at: u64, window: u64, time: Duration) -> Result<(), TraceeError> {
+    const STEP: Duration = Duration::from_micros(40);
+    let begun = Instant::now();
+    loop {
+        let until = processor::ticks().wrapping_add(window);
+        memory::write(task.tid, at + stub::UNTIL as u64, &until.to_le_bytes())?;
+        let rest = time.saturating_sub(begun.elapsed());
+        if rest.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(rest.min(STEP));
     }
 }
 
@@ -77,17 +101,29 @@ fn interrupted(task: &mut Stopped, at: u64) -> Result<libc::user_regs_struct, Tr
         return Err(task.escaped(registers));
     }
     if task.is_fault(signal)? {
+        if registers.rip == at + stub::TICKS as u64 {
+            return without_ticks(task, at, registers);
+        }
         task.settle()?;
         return Err(TraceeError::Crashed { tid: task.tid, signal, address: registers.rip });
     }
     task.take_signal(signal)?;
     write_stub(task, at)?;
-    memory::write(task.tid, at + stub::GO as u64, &1u32.to_le_bytes())?;
     let mut again = arch::restarted(&registers);
     again.rsp = task.registers().rsp;
     task.lend(&again)?;
     // It is stopped, at the stub: as good as interrupted.
     Ok(again)
+}
+
+/// A task that may not read the time stamp counter (PR_SET_TSC, strict seccomp) makes the call when it goes on, whoever lives then.
+fn without_ticks(task: &Stopped, at: u64, mut registers: libc::user_regs_struct) -> Result<libc::user_regs_struct, TraceeError> {
+    registers.rip = at + stub::MADE as u64;
+    task.lend(&registers)?;
+    // Our request to stop is still due, and comes before anything else.
+    task.cont()?;
+    task.wait()?;
+    Ok(registers)
 }
 
 /// Where the stub fits: at the end of executable areas that end in zeros. The vdso comes first. A stub that was left behind stays where it is: the

@@ -111,6 +111,11 @@ impl Stopped {
         Ok(())
     }
 
+    /// Whether it has seccomp filters.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filtered
+    }
+
     /// Its own blocked signals, bit `n - 1` for signal `n`.
     pub fn mask(&self) -> u64 {
         self.mask
@@ -138,11 +143,6 @@ impl Stopped {
     fn set_dispatch(&self, dispatch: &SyscallUserDispatch) -> Result<(), TraceeError> {
         let failed = |errno| TraceeError::request("set the syscall user dispatch", self.tid, errno);
         ptrace::set_syscall_user_dispatch(self.tid, dispatch).map_err(failed)
-    }
-
-    /// What drops do from now on: a finished stub becomes a live task.
-    pub fn set_ending(&mut self, ending: Ending) {
-        self.ending = ending;
     }
 
     /// Gives it registers for calls of ours. Code of ours must be able to bring the task back from there by itself. Ends with

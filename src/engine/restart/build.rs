@@ -17,7 +17,7 @@ use crate::resource::file::{self, lock};
 use crate::resource::ipc::Made;
 use crate::resource::task::cwd;
 use crate::resource::{Build, Built, Change, Directories, Fallback, KindError, LiveObject, Opened, TaskKind, When};
-use crate::sys::{descriptor, process};
+use crate::sys::{descriptor, fault, process};
 use crate::tracee::{Scratch, Stopped};
 
 /// Everything the stubs will inherit. Dropping it removes what was made by name or number, until the job needs it.
@@ -138,7 +138,8 @@ impl Commits {
     /// Makes all of them, or none: the last thing before the job runs.
     pub fn make(mut self, notes: &mut Notes) -> Result<Commits, Failure> {
         for change in &mut self.0 {
-            if let Err(error) = change.make() {
+            let fault = fault::point("release").map_err(|errno| KindError::host("take this step (fault point)", errno));
+            if let Err(error) = fault.and_then(|()| change.make()) {
                 self.undo(notes);
                 return Err(error).at(Stage::Release);
             }

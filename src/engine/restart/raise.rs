@@ -23,7 +23,7 @@ use crate::resource::{AnyTaskKind, Control, task_kind};
 use crate::sys::{Errno, process};
 use crate::tracee::robust::Disarmed;
 use crate::tracee::stub::{self, Birth};
-use crate::tracee::{Batch, Ending, Scratch, Stopped, TraceeError, release};
+use crate::tracee::{Batch, Scratch, Stopped, TraceeError, release};
 
 /// A process being restored.
 pub struct Raised {
@@ -82,11 +82,15 @@ impl Job {
                 Err(error) => return Err(error).at(Stage::Release),
             }
         }
-        let tasks = self.processes.into_iter().flat_map(|process| process.threads).map(|mut stopped| {
-            stopped.set_ending(Ending::Release);
-            stopped
-        });
-        release::release(tasks, lead).at(Stage::Release)
+        let pids: Vec<i32> = self.processes.iter().filter(|process| process.is_alive()).map(|process| process.pid).collect();
+        let released = release::release(self.processes.into_iter().flat_map(|process| process.threads), lead);
+        if released.is_err() {
+            // All of the job or nothing: also those that run already. One that has ended is as good.
+            for pid in pids {
+                let _ended = process::kill(pid, libc::SIGKILL);
+            }
+        }
+        released.at(Stage::Release)
     }
 }
 

@@ -18,7 +18,7 @@ use crate::image::{Process, State};
 use crate::policy::event::{PidPair, RunningEvent, Timings};
 use crate::policy::{Event, Name, Stack};
 use crate::resource::KindError;
-use crate::sys::process;
+use crate::sys::{fault, process};
 
 /// A job that was made and does not run yet: [`release`] lets it go, dropping it kills every process. In a dry run there is none.
 pub struct Ready {
@@ -129,6 +129,7 @@ pub fn release(mut jobs: Vec<Ready>, policies: &mut Stack, observer: &mut dyn Ob
 
 fn release_all(jobs: &mut [Ready], policies: &mut Stack, notes: &mut Notes) -> Result<(), Failure> {
     let prepared = jobs.iter_mut().map(|job| job.commit(policies, notes)).collect::<Result<Vec<_>, _>>()?;
+    let window = fault::window();
     let mut committed: Vec<Commits> = Vec::new();
     let mut failure = None;
     for commits in prepared {
@@ -145,6 +146,7 @@ fn release_all(jobs: &mut [Ready], policies: &mut Stack, notes: &mut Notes) -> R
         failure = jobs[n_gone].go().err();
         n_gone += usize::from(failure.is_none());
     }
+    drop(window);
     committed.drain(n_gone..).rev().for_each(|made| made.undo(notes));
     committed.into_iter().for_each(|made| made.keep(notes));
     failure.map_or(Ok(()), Err)?;
