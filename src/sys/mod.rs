@@ -6,6 +6,7 @@
 pub mod act;
 pub mod cli_support;
 pub mod descriptor;
+pub mod diag;
 pub mod fault;
 pub mod inherited;
 pub mod interruption;
@@ -17,6 +18,7 @@ pub mod processor;
 pub mod procvm;
 pub mod ptrace;
 pub mod shm;
+pub mod socket;
 pub mod terminal;
 pub mod trust;
 

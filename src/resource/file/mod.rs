@@ -25,6 +25,7 @@ pub mod pty;
 pub mod regular;
 pub mod replace;
 pub mod signalfd;
+pub mod socket_option;
 pub mod stand_in;
 pub mod terminal;
 pub mod timerfd;
