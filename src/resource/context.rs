@@ -4,8 +4,8 @@
 //! process ids reach a kind as functions.
 
 use std::cell::OnceCell;
-use std::collections::HashSet;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -135,6 +135,8 @@ pub struct Facts {
     pub adjustments: Vec<Adjustment>,
     /// Who else has pseudo-terminals open; looked at when it matters.
     pub holders: OnceCell<Vec<pts::Holder>>,
+    /// The sockets of the job, by inode number, and the description of each; `None`: a policy has closed it.
+    pub sockets: HashMap<u64, Option<DescriptionId>>,
 }
 
 /// A thread that waits in a system call.
@@ -166,6 +168,11 @@ impl Facts {
     pub fn terminal_holder(&self, number: pts::Number) -> Option<i32> {
         let holders = self.holders.get_or_init(|| pts::holders(|pid| self.is_member(pid)));
         holders.iter().find(|holder| holder.has(number)).map(|holder| holder.pid)
+    }
+
+    /// The same, with the sockets of the job.
+    pub fn with_sockets(&self, sockets: HashMap<u64, Option<DescriptionId>>) -> Facts {
+        Facts { sockets, ..self.clone() }
     }
 
     /// Whether an id is that of a process or thread of the job.
@@ -282,6 +289,10 @@ pub struct Build<'a> {
     pub made: &'a [Built],
     /// The id that a saved process or thread has now, once it is there ([`super::When::Births`]); any other id stays as it is.
     pub id: &'a dyn Fn(i32) -> i32,
+    /// Whether processes get the ids that they had.
+    pub same_ids: bool,
+    /// In [`super::FileKind::refill`]: the descriptor that stands for a description here, if it has one.
+    pub opened: &'a dyn Fn(DescriptionId) -> Option<RawFd>,
     /// What the job does with each object, by position.
     pub uses: &'a [Uses],
     /// Who acts by path.

@@ -160,6 +160,11 @@ pub trait FileKind: Sync + 'static {
     /// Describes the object without disturbing it. `probes` are all descriptions that reach it, one probe each, never empty.
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Self::State, KindError>;
 
+    /// What policies call such an object.
+    fn word(&self) -> &'static str {
+        Self::TAG.kind
+    }
+
     /// What policies are asked about such an object.
     fn question(&self) -> Question {
         Question::Object
@@ -220,6 +225,11 @@ pub trait FileKind: Sync + 'static {
     /// What comes after all descriptions are open and the contents are in place, and before anything is mapped: modes, times, seals,
     /// lengths.
     fn settle(&self, _state: &Self::State, _built: &Built, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<(), KindError> {
+        Ok(())
+    }
+
+    /// What can be put back only when everything is open and all processes are there: what waits in a queue, with descriptors on their way.
+    fn refill(&self, _state: &Self::State, _built: &mut Built, _object: (ObjectId, &Object), _cx: &mut Build<'_>) -> Result<(), KindError> {
         Ok(())
     }
 
@@ -321,6 +331,7 @@ pub trait TaskKind: Sync + 'static {
 #[allow(missing_docs, reason = "as in FileKind")]
 pub trait AnyFileKind: Sync {
     fn tag(&self) -> Tag;
+    fn word(&self) -> &'static str;
     fn claims(&self, probe: &Probe<'_>) -> bool;
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn question(&self) -> Question;
@@ -335,6 +346,9 @@ pub trait AnyFileKind: Sync {
 impl<K: FileKind> AnyFileKind for K {
     fn tag(&self) -> Tag {
         K::TAG
+    }
+    fn word(&self) -> &'static str {
+        FileKind::word(self)
     }
     fn claims(&self, probe: &Probe<'_>) -> bool {
         FileKind::claims(self, probe)

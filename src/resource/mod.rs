@@ -44,6 +44,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::signalfd::Signalfd,
     &file::epoll::Epoll,
     &file::pidfd::Pidfd,
+    &file::unix_socket::UnixSocket,
     &file::stand_in::StandIn,
     &ipc::sysv_memory::SysvMemory,
     &ipc::semaphore::Semaphore,

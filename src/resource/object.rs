@@ -100,6 +100,7 @@ pub struct Disposed {
 #[allow(missing_docs, reason = "as in FileKind")]
 pub trait LiveObject {
     fn tag(&self) -> Tag;
+    fn word(&self) -> &'static str;
     fn question(&self) -> Question;
     fn facts(&self) -> Option<FileFacts>;
     fn difference(&self, path: &Path) -> Option<Difference>;
@@ -115,6 +116,7 @@ pub trait LiveObject {
     fn open(&self, built: &Built, description: &Description, cx: &mut Build<'_>) -> Result<Opened, KindError>;
     fn seeks(&self) -> bool;
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError>;
+    fn refill(&self, object: (ObjectId, &Object), built: &mut Built, cx: &mut Build<'_>) -> Result<(), KindError>;
     fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Option<Change>, KindError>;
     fn bind(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
 }
@@ -128,6 +130,9 @@ pub(super) struct Live<K: FileKind> {
 impl<K: FileKind> LiveObject for Live<K> {
     fn tag(&self) -> Tag {
         K::TAG
+    }
+    fn word(&self) -> &'static str {
+        self.kind.word()
     }
     fn question(&self) -> Question {
         self.kind.question()
@@ -173,6 +178,9 @@ impl<K: FileKind> LiveObject for Live<K> {
     }
     fn settle(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<(), KindError> {
         self.kind.settle(&self.state, built, object, cx)
+    }
+    fn refill(&self, object: (ObjectId, &Object), built: &mut Built, cx: &mut Build<'_>) -> Result<(), KindError> {
+        self.kind.refill(&self.state, built, object, cx)
     }
     fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Option<Change>, KindError> {
         self.kind.commit(&self.state, built, object, cx)

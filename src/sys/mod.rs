@@ -13,6 +13,7 @@ pub mod interruption;
 pub mod ipc;
 pub mod namespace;
 pub mod pagemap;
+pub mod persona;
 pub mod process;
 pub mod processor;
 pub mod procvm;

@@ -77,14 +77,26 @@ pub fn build(snapshot: &Snapshot, graph: &Graph, plan: &Plan, notes: &mut Notes)
 
 /// Calls a kind with what it has at this time, and takes its warnings.
 fn with_context<T>(
+    what: (&Snapshot, &Plan, (ObjectId, &Object)),
+    with: (&[Built], &dyn Fn(i32) -> i32, Option<BorrowedFd<'_>>),
+    notes: &mut Notes,
+    act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
+) -> Result<T, KindError> {
+    with_opened(what, with, &|_| None, notes, act)
+}
+
+/// The same, when descriptions are open.
+fn with_opened<T>(
     (snapshot, plan, (number, object)): (&Snapshot, &Plan, (ObjectId, &Object)),
     (made, id, writer): (&[Built], &dyn Fn(i32) -> i32, Option<BorrowedFd<'_>>),
+    opened: &dyn Fn(DescriptionId) -> Option<RawFd>,
     notes: &mut Notes,
     act: impl FnOnce(&mut Build<'_>) -> Result<T, KindError>,
 ) -> Result<T, KindError> {
     let path = |saved: &Path| plan.path(saved);
-    let (actor, outside) = (plan.actors.object(number), &plan.outside);
-    let mut cx = Build { snapshot, path: &path, object, made, id, uses: &plan.uses, actor, outside, writer, warnings: Vec::new() };
+    let (actor, outside, same_ids) = (plan.actors.object(number), &plan.outside, plan.restore_pid);
+    let (uses, warnings) = (&plan.uses, Vec::new());
+    let mut cx = Build { snapshot, path: &path, object, made, id, same_ids, opened, uses, actor, outside, writer, warnings };
     let result = act(&mut cx);
     notes.lose_all(&Subject::path(&object.path), cx.warnings);
     result
@@ -115,6 +127,27 @@ pub fn after_births(
         let with = (&objects.built[..], &now as &dyn Fn(i32) -> i32, None);
         let settled = with_context((snapshot, plan, (id, object)), with, notes, |cx| live.settle((id, object), built, cx));
         settled.at(Stage::Build).map_err(about)?;
+    }
+    refill(snapshot, graph, plan, objects, &now, notes)
+}
+
+/// Puts back what waits in the queues of objects.
+fn refill(
+    snapshot: &Snapshot,
+    graph: &Graph,
+    plan: &Plan,
+    objects: &mut Objects,
+    now: &dyn Fn(i32) -> i32,
+    notes: &mut Notes,
+) -> Result<(), Failure> {
+    for &id in graph.order() {
+        let (object, live) = (&snapshot.objects[id as usize], graph.live(id));
+        let mut built = std::mem::take(&mut objects.built[id as usize]);
+        let opened = |description| objects.number_of(description);
+        let what = (snapshot, plan, (id, object));
+        let refilled = with_opened(what, (&objects.built, now, None), &opened, notes, |cx| live.refill((id, object), &mut built, cx));
+        objects.built[id as usize] = built;
+        refilled.at(Stage::Build).map_err(|failure| failure.about(Subject::path(&object.path)))?;
     }
     Ok(())
 }
@@ -230,6 +263,18 @@ impl Objects {
             }
         }
         Ok(())
+    }
+
+    /// Our own descriptor of a description, if we have one.
+    fn number_of(&self, description: DescriptionId) -> Option<RawFd> {
+        let standard = |number: RawFd| Some(number).filter(|number| self.own.contains(number));
+        match self.opened.get(description as usize)? {
+            Opened::New(fd) => Some(fd.as_raw_fd()),
+            Opened::Later => self.late.get(&description).map(AsRawFd::as_raw_fd),
+            Opened::Inherited(Fallback::Terminal) => self.terminal.as_ref().map(AsRawFd::as_raw_fd),
+            Opened::Inherited(Fallback::Stdin) => standard(0),
+            Opened::Inherited(Fallback::Stdout) => standard(1),
+        }
     }
 
     /// A descriptor of an object that is open for writing.

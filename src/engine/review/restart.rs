@@ -245,7 +245,7 @@ fn review_object((snapshot, graph): (&mut Arc<Snapshot>, &mut Graph), id: Object
     let object = &snapshot.objects[id as usize];
     let name = object.path.display().to_string();
     let (pid, descriptors) = holders(snapshot, id);
-    let (kind, restorable, side) = (object.record.kind.clone(), true, Side::Restart);
+    let (kind, restorable, side) = (graph.live(id).word().to_owned(), true, Side::Restart);
     let event = ObjectEvent { side, pid, descriptors, kind: kind.clone(), path: name.clone(), restorable, ..ObjectEvent::default() };
     let Some(opinion) = policies.ask(&Event::ObjectDisposition(event)).at(Stage::Review)? else { return Ok(()) };
     policies.decided(name.clone(), &opinion);

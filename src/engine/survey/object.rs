@@ -51,7 +51,6 @@ pub fn describe(
 ) -> Result<Objects, Failure> {
     let probes: Vec<Probe<'_>> = found.iter().map(|one| one.probe(seen)).collect();
     let groups = group(&probes);
-    let facts = Rc::new(facts.clone());
     let mut obstacles = Obstacles::default();
     let asked = groups.iter().filter_map(|group| {
         let kind = group.kind.filter(|kind| matches!(kind.question(), Question::File))?;
@@ -67,6 +66,7 @@ pub fn describe(
     let captured = probes.iter().map(known_as).collect();
     let numbers = number(found, &decided);
     let mut objects = Objects { ids: vec![None; found.len()], numbers, parts: vec![0; found.len()], captured };
+    let facts = Rc::new(facts.with_sockets(sockets(found, &objects.numbers)));
     for (group, decision) in decided {
         // What policies want closed may still be mapped.
         let is_closed = matches!(decision, Decision::Close);
@@ -136,6 +136,12 @@ pub fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
     Facts { ids: seen.iter().flat_map(of_one).collect(), waiting: seen.iter().flat_map(waits).collect(), ..Facts::default() }
 }
 
+/// The sockets of the job, by inode number, with the numbers of their descriptions.
+fn sockets(found: &[Found], numbers: &[Option<DescriptionId>]) -> HashMap<u64, Option<DescriptionId>> {
+    let is_socket = |one: &Found| one.is_description() && one.stat.mode & libc::S_IFMT == libc::S_IFSOCK && !one.link.is_absolute();
+    found.iter().zip(numbers).filter(|(one, _)| is_socket(one)).map(|(one, number)| (one.stat.ino, *number)).collect()
+}
+
 /// The kind that claims a probe, and what it takes it for.
 fn known_as(probe: &Probe<'_>) -> (Option<&'static str>, Identity) {
     let kind = claim(probe);
@@ -184,7 +190,7 @@ fn group(probes: &[Probe<'_>]) -> Vec<Group> {
 /// Asks policies about an object.
 fn decide(kind: Option<&'static dyn AnyFileKind>, probes: &[&Probe<'_>], findings: &mut Findings<'_, '_>) -> Result<Decision, Failure> {
     let is_mapped = probes.iter().any(|probe| probe.is_mapping());
-    let word = kind.map(|kind| kind.tag().kind);
+    let word = kind.map(AnyFileKind::word);
     let choice = match kind.map(AnyFileKind::question) {
         Some(Question::File) => return findings.review.file(probes, word.unwrap_or_default()).map(Decision::Capture),
         Some(Question::Nothing) => None,

@@ -31,6 +31,9 @@ pub mod terminal;
 pub mod timerfd;
 pub mod tty;
 pub mod tty_queue;
+pub mod unix_socket;
+mod unix_socket_make;
+mod unix_socket_queue;
 
 use crate::resource::Probe;
 use crate::sys::descriptor;

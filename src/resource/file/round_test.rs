@@ -87,6 +87,8 @@ impl<'k, K: FileKind> Round<'k, K> {
             object: &object,
             id: &|id| id,
             made: &[],
+            same_ids: true,
+            opened: &|_| None,
             uses: &uses(&self.snapshot),
             actor: &actor,
             outside: &Outside::default(),

@@ -28,10 +28,8 @@ pub type Known = (i32, &'static str, usize);
 /// Numbers that libc does not have, or not everywhere.
 const PASSRIGHTS: i32 = 83;
 const PASSPIDFD: i32 = 76;
+/// Which buffers have a size that somebody has chosen: set after the sizes.
 const BUF_LOCK: i32 = 72;
-/// Bits of SO_BUF_LOCK: somebody has chosen the size of the buffer.
-const SNDBUF_LOCK: u32 = 1;
-const RCVBUF_LOCK: u32 = 2;
 
 /// Options that change neither what can be queued nor what can be read of the queue.
 const QUIET: &[Known] = &[
@@ -121,13 +119,16 @@ pub fn number(options: &[SocketOption], option: i32) -> u32 {
     found.and_then(|one| one.value.first_chunk()).map_or(0, |bytes| u32::from_ne_bytes(*bytes))
 }
 
-/// Before a queue is filled: room for at least what the socket had, and the options that do not matter to the filling.
+/// Before a queue is filled: the options that do not matter to that.
 pub fn restore_quiet(fd: BorrowedFd<'_>, options: &[SocketOption]) -> Result<Vec<String>, KindError> {
-    let now = descriptor::socket_option(fd, libc::SO_SNDBUF).map_or(0, i32::cast_unsigned);
-    if number(options, libc::SO_SNDBUF) > now {
-        set_buffer(fd, libc::SO_SNDBUF, number(options, libc::SO_SNDBUF)).map_err(|errno| attempt("SO_SNDBUF", errno))?;
-    }
     restore(fd, options, QUIET)
+}
+
+/// Room to send twice what the socket could send when it was saved, or as much as we may have; until [`restore_loud`].
+pub fn make_room(fd: BorrowedFd<'_>, options: &[SocketOption]) -> Result<(), KindError> {
+    let now = descriptor::socket_option(fd, libc::SO_SNDBUF).map_or(0, i32::cast_unsigned);
+    let wanted = number(options, libc::SO_SNDBUF).max(now).saturating_mul(2);
+    set_buffer(fd, libc::SO_SNDBUF, wanted).map_err(|errno| attempt("SO_SNDBUF", errno))
 }
 
 /// Once the queue is filled: everything else. Each sentence is about something that could not be set.
@@ -140,7 +141,7 @@ fn restore(fd: BorrowedFd<'_>, options: &[SocketOption], known: &[Known]) -> Res
     for (option, name, room) in known {
         let Some(saved) = options.iter().find(|one| (one.level, one.option) == (libc::SOL_SOCKET, *option)) else { continue };
         let now = read(fd, *option, *room);
-        if now.as_ref() == Ok(&saved.value) || !is_chosen(options, *option) {
+        if now.as_ref() == Ok(&saved.value) {
             continue;
         }
         match set(fd, *option, &saved.value) {
@@ -163,17 +164,6 @@ fn attempt(name: &str, errno: Errno) -> KindError {
 
 fn number_of(value: Result<Vec<u8>, Errno>) -> u32 {
     value.ok().and_then(|value| value.first_chunk().copied()).map_or(0, u32::from_ne_bytes)
-}
-
-/// Sizes of buffers that nobody has chosen are the kernel's affair, here as there.
-fn is_chosen(options: &[SocketOption], option: i32) -> bool {
-    let knows_lock = options.iter().any(|one| one.option == BUF_LOCK);
-    let lock = number(options, BUF_LOCK);
-    match option {
-        libc::SO_SNDBUF => !knows_lock || lock & SNDBUF_LOCK != 0,
-        libc::SO_RCVBUF => !knows_lock || lock & RCVBUF_LOCK != 0,
-        _ => true,
-    }
 }
 
 fn set(fd: BorrowedFd<'_>, option: i32, value: &[u8]) -> Result<(), Errno> {
