@@ -58,6 +58,13 @@ const PROGRAMS: &[Real] = &[
     real("node", &["node"], "exec node job.js"),
     real("go", &["go"], "exec ./job"),
     real("openssl", &["openssl"], "exec sh job.sh"),
+    real("expect", &["expect"], "exec expect job.exp"),
+    real("python-pty", &["python3"], "exec python3 job.py"),
+    real(
+        "script",
+        &["script"],
+        "exec sh -c 'script -qec \"sh job.sh\" typescript </dev/null >/dev/null; echo $? >status; tr -d \"\\r\" <typescript | grep -v ^Script >result; cat status >>result'",
+    ),
     real("limits", &["nice", "taskset"], "exec sh job.sh"),
 ];
 

@@ -53,6 +53,7 @@ pub fn cases() -> Vec<Case> {
         ("forwarding", forwarding),
         ("typing", typing),
         ("modes", modes),
+        ("editor", editor),
         ("python", python),
         ("program", program),
     ];
@@ -178,17 +179,48 @@ fn typing(site: &Site) -> Verdict {
     terminal.close()
 }
 
-/// A restart leaves the terminal as it found it.
+/// A job in the foreground has its modes on the new terminal, and the restart leaves that as it found it.
 fn modes(site: &Site) -> Verdict {
-    save(site, "stty -echo -icanon; sh job.sh", TICKER)?;
+    save(site, "stty -echo -icanon erase ^K; sh job.sh", TICKER)?;
     let mut terminal = Terminal::open(site)?;
+    let tty = terminal.answer("tty")?.lines().last().unwrap_or_default().trim().to_owned();
     let before = terminal.answer("stty -g; stty size")?;
     terminal.restart()?;
+    let ran = site.run(site.command("stty").args(["-a", "-F", &tty]))?;
+    for mode in ["-echo ", "-icanon", "erase = ^K"] {
+        ensure(ran.stdout.contains(mode), || format!("the terminal is not {mode} while the job runs:\n{}", ran.stdout))?;
+    }
     terminal.control('c')?;
     terminal.expect(PROMPT)?;
     let after = terminal.answer("stty -g; stty size")?;
     ensure(before == after, || format!("the modes were {before:?} and are {after:?}"))?;
     terminal.close()
+}
+
+/// An editor comes back on a raw terminal of another size, and leaves it as it was.
+fn editor(site: &Site) -> Verdict {
+    let mut first = Terminal::open(site)?;
+    if first.answer("command -v vim")?.is_empty() {
+        return Err(skipped("not installed: vim"));
+    }
+    first.send("vim -u NONE -n -X -c 'call writefile([getpid()], \"pid\")' text")?;
+    let named = || fs::read_to_string(site.work().join("pid")).is_ok_and(|text| text.ends_with('\n'));
+    ensure(wait_until(site.patience, named), || "the editor does not start".to_owned())?;
+    first.keys("ihello \x1b")?;
+    let pid = checkpoint(site, &mut first)?;
+    first.close()?;
+    let mut second = Terminal::open(site)?;
+    let before = second.answer("stty rows 30 columns 90; stty -g")?;
+    second.send("cr_restart ../job.ctx")?;
+    ensure(wait_until(site.patience, || observe::parent(pid).is_some()), || "the editor is not back".to_owned())?;
+    // Without a line's end: a terminal that reads lines would wait for it.
+    second.keys("aworld\x1bZZ")?;
+    second.status_is(0)?;
+    let text = fs::read_to_string(site.work().join("text")).attempt("read the text")?;
+    ensure(text == "hello world\n", || format!("the editor has written {text:?}"))?;
+    let after = second.answer("stty rows 30 columns 90; stty -g")?;
+    ensure(before == after, || format!("the modes were {before:?} and are {after:?}"))?;
+    second.close()
 }
 
 /// An interactive interpreter goes on with its variables.
@@ -279,6 +311,13 @@ impl<'a> Terminal<'a> {
     fn send(&mut self, line: &str) -> Verdict {
         self.site.step(format_args!("terminal < {line}"));
         self.session.send_line(line).attempt("type").map(drop)
+    }
+
+    /// Types keys, without the end of a line.
+    fn keys(&mut self, keys: &str) -> Verdict {
+        self.site.step(format_args!("terminal < {keys:?}"));
+        self.session.send(keys).attempt("type keys")?;
+        self.session.flush().attempt("type keys")
     }
 
     fn control(&mut self, letter: char) -> Verdict {

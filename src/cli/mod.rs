@@ -16,6 +16,7 @@ pub mod info;
 pub mod low;
 pub mod man;
 pub mod namespace;
+mod own_terminal;
 pub mod policies;
 pub mod preflight;
 pub mod program;

@@ -12,6 +12,7 @@ use super::exit::{self, Ending, Refusal};
 use super::flag::{Flag, clock, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
 use super::low::RestartSaid;
 use super::namespace::{self, Entered, Inner};
+use super::own_terminal::OwnTerminal;
 use super::program::Program;
 use super::progress::Watcher;
 use super::report::{Reporter, Streams, show_or_refuse};
@@ -200,10 +201,14 @@ struct Restart<'a, 'b, 'c> {
 impl Restart<'_, '_, '_> {
     fn run(mut self) -> Ending {
         let mut inner = None;
+        let terminal = (!self.said.detach).then(OwnTerminal::look);
         let ending = self.attempts(&mut inner);
         match inner {
             Some(inner) => inner.leave(ending),
-            None => ending,
+            None => {
+                terminal.into_iter().for_each(OwnTerminal::put_back);
+                ending
+            }
         }
     }
 

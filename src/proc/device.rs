@@ -31,6 +31,12 @@ impl Device {
         Device { major: number >> 20, minor: number & 0xf_ffff }
     }
 
+    /// From the number that userland is told, with a minor in two parts: `tty_nr` of proc_pid_stat(5).
+    pub fn from_stat(number: i32) -> Device {
+        let number = number.cast_unsigned();
+        Device { major: number >> 8 & 0xfff, minor: number & 0xff | number >> 12 & 0xf_ff00 }
+    }
+
     /// From `major:minor`, both in `radix`.
     pub(super) fn parse(word: &[u8], radix: u32) -> Option<Device> {
         let colon = word.iter().position(|&byte| byte == b':')?;

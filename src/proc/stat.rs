@@ -2,6 +2,7 @@
 //!
 //! Relies on nothing. Addresses, and the exit code, are 0 when we may not trace the process.
 
+use super::device::Device;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -68,6 +69,11 @@ pub struct Stat {
 }
 
 impl Stat {
+    /// The terminal that controls its session.
+    pub fn terminal(&self) -> Option<Device> {
+        (self.tty_nr != 0).then(|| Device::from_stat(self.tty_nr))
+    }
+
     /// Parses the file. The name may hold blanks, parentheses and newlines: it ends at the last `)`.
     pub fn parse(text: &[u8]) -> Result<Stat, Malformed> {
         let wrong = |expected| Malformed { line: 1, expected };

@@ -15,7 +15,7 @@ use super::file::pts;
 use super::outside::Outside;
 use super::{Built, KindError, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
-use crate::proc::{Fdinfo, FileStat, MapEntry, ProcDir, Status};
+use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir, Status};
 use crate::sys::ipc::View;
 use crate::sys::{Errno, process};
 
@@ -133,6 +133,8 @@ pub struct Facts {
     pub waiting: Vec<Waiting>,
     /// What the ends of its processes would do to semaphores.
     pub adjustments: Vec<Adjustment>,
+    /// Terminals that control sessions in which processes of the job are.
+    pub terminals: HashSet<Device>,
     /// Who else has pseudo-terminals open; looked at when it matters.
     pub holders: OnceCell<Vec<pts::Holder>>,
     /// The sockets of the job, by inode number, and the description of each; `None`: a policy has closed it.

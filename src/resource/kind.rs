@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::actor::Place;
 use super::file::cut::Cut;
 use super::file::replace::Replacement;
+use super::file::terminal::ModesV1;
 use super::ipc::Made;
 use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Numbered, Question, When};
 use super::{Bind, Build, Capture, Facts, KindError, Plan, Probe, TaskProbe};
@@ -115,6 +116,15 @@ pub struct Control {
     pub foreground: i32,
 }
 
+/// How the terminal was that a job was at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnTerminal {
+    /// Its modes.
+    pub modes: ModesV1,
+    /// Rows and columns, if it said.
+    pub window: Option<(u16, u16)>,
+}
+
 /// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
@@ -198,6 +208,11 @@ pub trait FileKind: Sync + 'static {
 
     /// The session that the object controls as its terminal: made again whatever was asked for, as its leader could not go on without.
     fn control(&self, _state: &Self::State) -> Option<Control> {
+        None
+    }
+
+    /// Of the terminal that the job was at: what that of the restarter gets while the job has it for itself.
+    fn own_terminal(&self, _state: &Self::State) -> Option<OwnTerminal> {
         None
     }
 

@@ -21,7 +21,9 @@ mod uses;
 
 pub use context::{Adjustment, Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe, Waiting};
 pub use error::KindError;
-pub use kind::{AnyFileKind, AnyTaskKind, Built, Change, Control, Fallback, FileKind, Identity, Later, Named, Opened, Step, TaskKind};
+pub use kind::{
+    AnyFileKind, AnyTaskKind, Built, Change, Control, Fallback, FileKind, Identity, Later, Named, Opened, OwnTerminal, Step, TaskKind,
+};
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Numbered, Question, Room, When};
 pub use uses::{Uses, uses};
 

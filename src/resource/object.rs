@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Bind, Build, Built, Change, Control, FileKind, KindError, Opened, Plan};
+use super::{Bind, Build, Built, Change, Control, FileKind, KindError, Opened, OwnTerminal, Plan};
 use crate::image::{Description, FileAction, Object, ObjectId, Snapshot, Tag};
 use crate::tracee::Batch;
 
@@ -108,6 +108,7 @@ pub trait LiveObject {
     fn when(&self) -> When;
     fn needs(&self, snapshot: &Snapshot) -> Vec<ObjectId>;
     fn control(&self) -> Option<Control>;
+    fn own_terminal(&self) -> Option<OwnTerminal>;
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError>;
     fn build(&self, object: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError>;
     fn seed(&self, built: &Built, address: u64, batch: &mut Batch);
@@ -154,6 +155,9 @@ impl<K: FileKind> LiveObject for Live<K> {
     }
     fn control(&self) -> Option<Control> {
         self.kind.control(&self.state)
+    }
+    fn own_terminal(&self) -> Option<OwnTerminal> {
+        self.kind.own_terminal(&self.state)
     }
     fn plan(&self, object: (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
         self.kind.plan(&self.state, object, cx)

@@ -184,6 +184,12 @@ impl Binder<'_> {
                 what: error.to_string(),
                 remedy: "give cr_restart standard input and output".into(),
             })?;
+            if source.is_none() {
+                let saved = &self.snapshot.processes[index];
+                let object = &self.snapshot.objects[self.snapshot.descriptions[descriptor.description as usize].object as usize];
+                let about = Subject::descriptor(saved.pid, descriptor.fd, &object.path);
+                self.notes.lose(about, "the descriptor is closed: cr_restart has none of this number, and no terminal".to_owned());
+            }
             places.extend(source.map(|source| Place { target: descriptor.fd, source, cloexec: descriptor.cloexec }));
         }
         for step in arrange(&places) {

@@ -23,6 +23,7 @@ mod session;
 mod space;
 mod spool;
 mod table;
+mod terminal;
 mod trust;
 
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::build::{self, Commits, Objects};
 use super::plan::Plan;
-use super::{Opened, compare, load, raise};
+use super::{Opened, compare, load, raise, terminal};
 use crate::engine::note::Notes;
 use crate::engine::observe::{Observer, RestartReport};
 use crate::engine::participant::{self, Restarted};
@@ -75,8 +75,8 @@ impl Ready {
         Ok(Some(prepared))
     }
 
-    /// Lets it run.
-    fn go(&mut self) -> Result<(), Failure> {
+    /// Lets it run. `alone`: no other job is let go with it.
+    fn go(&mut self, alone: bool, notes: &mut Notes) -> Result<(), Failure> {
         let Some(Standing { job, built, plan, .. }) = self.standing.take() else { return Ok(()) };
         let snapshot = self.opened.snapshot.as_ref();
         let restarter = nix::unistd::getpid().as_raw();
@@ -86,6 +86,9 @@ impl Ready {
                 let own = raised.threads.first().map_or(raised.pid, |thread| thread.inner_pid);
                 self.restarted.extend(participant::tell((saved.pid, raised.pid, own), memory, restarter, path));
             }
+        }
+        if alone && !plan.detach {
+            terminal::hand_over(snapshot, &self.opened.graph, &job, notes);
         }
         job.release(self.report.lead)?;
         built.keep();
@@ -141,9 +144,9 @@ fn release_all(jobs: &mut [Ready], policies: &mut Stack, notes: &mut Notes) -> R
             }
         }
     }
-    let mut n_gone = 0;
+    let (mut n_gone, alone) = (0, jobs.len() == 1);
     while failure.is_none() && n_gone < jobs.len() {
-        failure = jobs[n_gone].go().err();
+        failure = jobs[n_gone].go(alone, notes).err();
         n_gone += usize::from(failure.is_none());
     }
     drop(window);

@@ -133,7 +133,8 @@ pub fn facts(seen: &[Seen], frozen: &[FrozenProcess]) -> Facts {
         let threads = frozen[one.position].threads.iter().filter_map(|thread| arch::current_call(thread.registers()));
         threads.map(|(call, first)| Waiting { pid: one.pid, call, first }).collect::<Vec<_>>()
     };
-    Facts { ids: seen.iter().flat_map(of_one).collect(), waiting: seen.iter().flat_map(waits).collect(), ..Facts::default() }
+    let (ids, waiting) = (seen.iter().flat_map(of_one).collect(), seen.iter().flat_map(waits).collect());
+    Facts { ids, waiting, terminals: seen.iter().filter_map(|one| one.stat.terminal()).collect(), ..Facts::default() }
 }
 
 /// The sockets of the job, by inode number, with the numbers of their descriptions.
