@@ -26,6 +26,7 @@ pub fn cases() -> Vec<Case> {
         ("key-taken", key_taken),
         ("outsider", outsider),
         ("failed", a_failed_restart_leaves_nothing),
+        ("queue-used", a_queue_that_somebody_uses),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("sysv", journey, *scene)).collect()
 }
@@ -200,3 +201,47 @@ fn a_failed_restart_leaves_nothing(site: &Site) -> Verdict {
     says(&ran.stderr, "not now")?;
     ensure(count()? == 0, || "the failed restart left objects".into())
 }
+
+/// A POSIX queue that an outsider has open is his: it is not looked into, not changed, and has to be there. One that a job has for itself is refused while
+/// somebody uses it, and is removed with a restart that fails.
+fn a_queue_that_somebody_uses(site: &Site) -> Verdict {
+    own_ids(site)?;
+    let python = |script: &str| {
+        let mut command = site.command("python3");
+        command.args(["-c", &format!("{MQ}{script}")]);
+        command
+    };
+    let outsider = "q = o('/scene', os.O_RDWR | os.O_CREAT); send(q, b'his', 3); open('made', 'w'); time.sleep(1000)";
+    let outsider = site.children.start(python(outsider).current_dir(site.work()))?;
+    ensure(crate::children::wait_until(site.patience, || site.work().join("made").exists()), || "no queue was made".into())?;
+    let job = "q = o('/scene', os.O_RDWR); own = o('/own', os.O_RDWR | os.O_CREAT); send(own, b'kept', 1); print('READY', flush=True)\n\
+               while not os.path.exists('go'): time.sleep(0.02)\n\
+               print(receive(q), receive(own), flush=True)";
+    let job = site.start(python(job))?;
+    site.wait_ready(&job)?;
+    let context = site.context("job.ctx");
+    let said = site.try_checkpoint(&["--kill"], &context, job.pid)?.succeeded()?.stderr;
+    says(&said, "has it open, too")?;
+    site.children.wait(job.waited, site.patience)?;
+    let intruder =
+        site.children.start(python("q = o('/own', os.O_RDWR); open('opened', 'w'); time.sleep(1000)").current_dir(site.work()))?;
+    ensure(crate::children::wait_until(site.patience, || site.work().join("opened").exists()), || "the queue is gone".into())?;
+    refused(site, "job.ctx", &["the message queue /own is taken by process", "--namespace"])?;
+    namespace::end(site, intruder)?;
+    let job = site.restart(&[], &context, &job)?;
+    site.go(&job, "restart")?;
+    site.children.wait(job.waited, site.patience)?;
+    ensure(job.output().contains("b'his' b'kept'"), || format!("the messages are others: {}", job.output()))?;
+    namespace::end(site, outsider)?;
+    site.run(&mut python("unlink('/scene'); unlink('/own')"))?.succeeded()?;
+    refused(site, "job.ctx", &["the message queue /scene, which is gone, cannot be restored", "start them first"])
+}
+
+/// Message queues for a language without them.
+const MQ: &str = "import ctypes, os, time\n\
+    c = ctypes.CDLL(None, use_errno=True)\n\
+    attr = (ctypes.c_long * 8)(0, 4, 100)\n\
+    def o(name, flags): fd = c.mq_open(name.encode(), flags | os.O_NONBLOCK, 0o600, attr); assert fd >= 0, ctypes.get_errno(); return fd\n\
+    def send(q, text, priority): assert c.mq_send(q, text, len(text), priority) == 0, ctypes.get_errno()\n\
+    def receive(q): b = ctypes.create_string_buffer(100); n = c.mq_receive(q, b, 100, None); assert n >= 0, ctypes.get_errno(); return b.raw[:n]\n\
+    def unlink(name): assert c.mq_unlink(name.encode()) == 0\n";

@@ -286,7 +286,7 @@ pub const ROWS: &[Row] = &[
     row("pkey_execute"),
     row("poll"),
     row("posix_lock"),
-    row("posix_queue").refused("message queue"),
+    row("posix_queue"),
     row("posix_shared_memory").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("posix_timer"),
     row("private_file"),

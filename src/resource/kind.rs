@@ -55,7 +55,7 @@ pub struct Built {
     pub at_end: bool,
     /// The number by which programs know it, if no descriptor leads to it.
     pub number: Option<i32>,
-    /// What had to be made by number; a restart that fails removes it.
+    /// What had to be made by number, or by a name that is no path; a restart that fails removes it.
     pub made_numbers: Vec<Made>,
     /// Which of them is the terminal of the session that [`FileKind::control`] names, by position.
     pub terminal: Option<usize>,
@@ -269,6 +269,9 @@ pub trait FileKind: Sync + 'static {
     fn acts(&self, _state: &Self::State, _built: &Built) -> Vec<(i32, Batch)> {
         Vec::new()
     }
+
+    /// Rows for the batch of every process that has a descriptor of it, `fd`, when descriptors are in their places.
+    fn bind_each(&self, _state: &Self::State, _fd: i32, _cx: &mut Bind<'_>, _batch: &mut Batch) {}
 
     /// A last touch in a process that holds the description as descriptor `fd`, when all ids are known and its descriptors are in place:
     /// rows for its batch. Asked for every descriptor of every table.

@@ -34,6 +34,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::proc_file::ProcFile,
     &file::path_only::PathOnly,
     &file::memfd::Memfd,
+    &ipc::posix_queue::PosixQueue,
     &file::regular::Regular,
     &file::directory::Directory,
     &file::pty::Pty,

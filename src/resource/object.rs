@@ -120,6 +120,7 @@ pub trait LiveObject {
     fn refill(&self, object: (ObjectId, &Object), built: &mut Built, cx: &mut Build<'_>) -> Result<(), KindError>;
     fn commit(&self, object: (ObjectId, &Object), built: &Built, cx: &mut Build<'_>) -> Result<Option<Change>, KindError>;
     fn bind(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError>;
+    fn bind_each(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch);
 }
 
 /// A kind and the decoded state of one object.
@@ -191,5 +192,8 @@ impl<K: FileKind> LiveObject for Live<K> {
     }
     fn bind(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) -> Result<(), KindError> {
         self.kind.bind(&self.state, fd, cx, batch)
+    }
+    fn bind_each(&self, fd: i32, cx: &mut Bind<'_>, batch: &mut Batch) {
+        self.kind.bind_each(&self.state, fd, cx, batch);
     }
 }

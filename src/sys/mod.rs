@@ -11,6 +11,7 @@ pub mod fault;
 pub mod inherited;
 pub mod interruption;
 pub mod ipc;
+pub mod mqueue;
 pub mod namespace;
 pub mod pagemap;
 pub mod persona;

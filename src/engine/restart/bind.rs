@@ -261,6 +261,7 @@ impl Binder<'_> {
                     if self.owned.insert(descriptor.description) {
                         self.graph.live(description.object).bind(descriptor.fd, &mut cx, batch)?;
                     }
+                    self.graph.live(description.object).bind_each(descriptor.fd, &mut cx, batch);
                 }
                 Touch::Owners if seen.insert(descriptor.description) => owner::rows(descriptor.fd, description, &mut cx, batch),
                 Touch::Locks | Touch::Owners => {}

@@ -67,23 +67,14 @@ pub struct RegularV1 {
     pub is_accepted: bool,
 }
 
-/// Message queues and files of one process in `/proc` have the mode of regular files, but not their nature.
+/// Files of one process in `/proc` have the mode of regular files, but not their nature.
 fn refuse_what_only_looks_regular(probe: &Probe<'_>) -> Result<(), KindError> {
-    const MQUEUE_MAGIC: i64 = 0x1980_0202;
     let text = probe.link.to_string_lossy();
     let of_process = text.strip_prefix("/proc/").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()));
-    let is_queue = || {
-        let system = nix::sys::statfs::fstatfs(probe.copy()?).map_err(|errno| KindError::host("look at the file system", errno))?;
-        Ok::<bool, KindError>(system.filesystem_type().0 == MQUEUE_MAGIC)
-    };
-    let what = if of_process {
-        "a file of one process in /proc"
-    } else if !probe.is_mapping() && !probe.link.exists() && is_queue()? {
-        "a POSIX message queue"
-    } else {
+    if !of_process {
         return Ok(());
-    };
-    Err(KindError::Unsupported { what: what.into(), remedy: "close it before the checkpoint".into() })
+    }
+    Err(KindError::Unsupported { what: "a file of one process in /proc".into(), remedy: "close it before the checkpoint".into() })
 }
 
 /// How a file is kept.

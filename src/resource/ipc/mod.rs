@@ -1,4 +1,5 @@
-//! System V objects: what kinds of them share. No descriptor leads to them; programs know them by an id, and find them by a key.
+//! System V objects and POSIX message queues: what kinds of them share. No descriptor leads to the former; programs know them by an id, and find them by a
+//! key.
 //!
 //! An object that only the job uses is the job's *own*: it is saved with its contents. At a restart it is made again with its id, key, creator and
 //! owner, or, if it is still there and nobody uses it, taken over and set back: a job that is killed leaves its objects behind. What somebody else
@@ -7,9 +8,12 @@
 //! Relies on `/proc/sysvipc` and on the calls of `sys::ipc`. Leaves to the engine when a process of the job has to do something itself.
 
 pub mod message_queue;
+pub mod posix_queue;
 pub mod semaphore;
 pub mod sysv_memory;
 pub mod undo;
+
+use std::ffi::CString;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,8 +21,8 @@ use super::{KindError, Numbered, Plan};
 use crate::image::Snapshot;
 use crate::proc::ProcDir;
 use crate::proc::sysvipc::{self, SysvObject};
-use crate::sys::Errno;
 use crate::sys::ipc::{self, Perm, Sort};
+use crate::sys::{Errno, mqueue};
 
 /// Whether an object is the job's own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +71,20 @@ impl NameV1 {
 
 /// An object that has been made by us: a restart that fails removes it.
 #[derive(Debug)]
-pub struct Made {
-    sort: Sort,
-    id: i32,
+pub enum Made {
+    /// A System V object, by its id.
+    Numbered(Sort, i32),
+    /// A POSIX message queue, by its name.
+    Queue(CString),
 }
 
 impl Made {
     /// Removes it. Somebody else may have done so.
     pub fn remove(&self) {
-        let _gone = ipc::remove(self.sort, self.id);
+        let _gone = match self {
+            Made::Numbered(sort, id) => ipc::remove(*sort, *id),
+            Made::Queue(name) => mqueue::unlink(name),
+        };
     }
 }
 
@@ -213,7 +222,7 @@ pub fn obtain(
     }
     let made = ipc::acting_as(name.creator.0, name.creator.1, || make(name.key));
     let id = made.map_err(|errno| KindError::host(format!("make {what} again"), errno))?;
-    let made = Made { sort, id };
+    let made = Made::Numbered(sort, id);
     if id != name.id && may_choose {
         made.remove();
         return Err(KindError::Taken { what: format!("the id of {what}"), by: None, remedy: "try again".into() });
