@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
     let scenes: &[(&str, Scene)] = &[
         ("signals-in-order", signals_in_order),
         ("two-at-once", two_at_once),
+        ("waits-for-debugger", waits_for_debugger),
         ("frozen-group", frozen_group),
         ("end-at-release", end_at_release),
         ("signal-at-release", signal_at_release),
@@ -66,6 +67,23 @@ fn refused_as_busy(site: &Site, job: &Job, flags: &[&str], wanted: &str) -> Verd
         return Err(ran.as_failure("should have been refused as busy"));
     }
     Ok(())
+}
+
+/// Who takes processes that are traced waits until their debugger has let go.
+fn waits_for_debugger(site: &Site) -> Verdict {
+    if std::process::Command::new("gdb").arg("--version").output().is_err() {
+        return Err(skipped("needs gdb"));
+    }
+    let job = site.start(site.command(site.program("process")))?;
+    site.wait_ready(&job)?;
+    let mut gdb = site.command("gdb");
+    let (debugger, _) = site.launch(gdb.args(["--batch", "-nx", "-p"]).arg(job.pid.to_string()).args(["-ex", "shell sleep 2"]))?;
+    ensure(wait_until(site.patience, || !observe::is_untraced(job.pid)), || "gdb did not attach".to_owned())?;
+    let refused = site.try_checkpoint(&[], &site.context("job.ctx"), job.pid)?;
+    ensure(refused.end == End::Code(56), || format!("not refused: {} {}", refused.end, refused.stderr))?;
+    site.try_checkpoint(&["--ptraced-allow"], &site.context("job.ctx"), job.pid)?.succeeded()?;
+    site.children.wait(debugger, site.patience)?;
+    site.runs_on(&job)
 }
 
 /// A job that a batch system has suspended by the freezer of version 1 is refused at once, also where the request to the kernel would

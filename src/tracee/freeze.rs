@@ -75,7 +75,7 @@ impl Frozen {
     }
 }
 
-/// How long a vfork in flight or an uninterruptible sleep is waited for when no deadline is given.
+/// How long a vfork in flight, a debugger or an uninterruptible sleep is waited for; a debugger for as long as the deadline allows.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Stops the job. `members` names its processes in ascending order; it is asked until two answers in a row bring nobody new.
@@ -85,10 +85,12 @@ pub fn freeze<E: From<TraceeError>>(deadline: Deadline, mut members: impl FnMut(
     let since = Instant::now();
     loop {
         match freeze_once(deadline, &mut members) {
-            Err(Stop::Vfork(pid)) => {
+            // The job runs meanwhile.
+            Err(Stop::Wait(error)) => {
                 deadline.check()?;
-                if PATIENCE < begun.elapsed() {
-                    return Err(TraceeError::Vfork { pid }.into());
+                let waits_on = matches!(error, TraceeError::Denied { .. }) && deadline.instant().is_some();
+                if !waits_on && PATIENCE < begun.elapsed() {
+                    return Err(error.into());
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
@@ -99,14 +101,17 @@ pub fn freeze<E: From<TraceeError>>(deadline: Deadline, mut members: impl FnMut(
 }
 
 enum Stop<E> {
-    Vfork(i32),
+    /// What passes by itself.
+    Wait(TraceeError),
     Failed(E),
 }
 
 impl<E: From<TraceeError>> From<TraceeError> for Stop<E> {
     fn from(error: TraceeError) -> Self {
         match error {
-            TraceeError::Vfork { pid } => Stop::Vfork(pid),
+            // Whoever asked for traced processes waits until the tracer lets go.
+            TraceeError::Vfork { .. } => Stop::Wait(error),
+            TraceeError::Denied { tracer, .. } if tracer != 0 => Stop::Wait(error),
             other => Stop::Failed(other.into()),
         }
     }

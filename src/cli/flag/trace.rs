@@ -21,7 +21,7 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
             said.ptraced = TraceRule::Allow;
             Ok(())
         })
-        .help("Take them like any other, as far as their tracer lets go of them"),
+        .help("Take them like any other, once their tracer has let go of them: waits for 10 s, or as long as --time allows"),
     ];
     let ptracer = [
         Flag::switch("ptracer-error", |said: &mut CheckpointSaid| {
