@@ -51,6 +51,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::looking::cases,
     crate::decisions::cases,
     crate::attributes::cases,
+    crate::cpr::cases,
     crate::ownership::cases,
     crate::scripts::cases,
     crate::ready_made::cases,

@@ -12,6 +12,7 @@ mod case;
 mod chaos;
 mod children;
 mod commands;
+mod cpr;
 mod decisions;
 mod job;
 mod journeys;

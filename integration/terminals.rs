@@ -56,6 +56,7 @@ pub fn cases() -> Vec<Case> {
         ("editor", editor),
         ("python", python),
         ("program", program),
+        ("cpr", cpr),
     ];
     let case = |(journey, scene): &(&str, Scene)| {
         let scene = *scene;
@@ -261,6 +262,31 @@ fn program(site: &Site) -> Verdict {
     second.expect("PASS")?;
     second.status_is(0)?;
     second.close()
+}
+
+/// `cpr -j` brings a job back in the foreground of another terminal, under the control of the shell there.
+fn cpr(site: &Site) -> Verdict {
+    fs::write(site.work().join("job.sh"), TICKER).attempt("write the job")?;
+    let mut first = Terminal::open(site)?;
+    first.send("sh job.sh &")?;
+    while first.tick()? < 3 {}
+    let text = fs::read_to_string(site.work().join("pid")).attempt("read the job's pid")?;
+    let pid = Pid::from_raw(text.trim().parse().attempt("parse the job's pid")?);
+    let mut command = site.command(site.tool("cpr"));
+    command.env("HOME", site.work()).args(["-c", "state", "-p"]).arg(format!("{pid}:HID"));
+    site.run(&mut command)?.succeeded()?;
+    first.close()?;
+    let mut second = Terminal::open(site)?;
+    second.send("cpr -j -r ../state")?;
+    let before = second.tick()?;
+    second.control('z')?;
+    second.expect("Stopped")?;
+    second.expect(PROMPT)?;
+    ensure(wait_until(site.patience, || observe::is_stopped(pid)), || format!("not stopped: {}", observe::one_line(pid)))?;
+    second.send("fg")?;
+    let after = second.tick()?;
+    ensure(after > before, || format!("tick {after} after fg, tick {before} before"))?;
+    finish(site, &mut second)
 }
 
 /// Runs a job in a terminal of its own until it has printed something, then checkpoints and kills it.

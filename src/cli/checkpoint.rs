@@ -100,8 +100,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
         Err(failure) => return Ending::Status(unreached(&failure, &mut reporter)),
     };
     attributes::settle(&mut request, &rule, said.afterwards.is_said);
-    let ended = worker::supervise(Principal::Front, request.time_limit, || work(&said, &request, &rule, engine, &mut reporter));
-    ended.unwrap_or_else(|error| unanswered(error, &mut reporter))
+    carry_out(&said, &request, &rule, engine, &mut reporter)
+}
+
+/// Does what was asked for, in a worker process, and says how it went. Relies on being called before any thread exists.
+pub fn carry_out(
+    said: &CheckpointSaid,
+    request: &CheckpointRequest,
+    rule: &AtCheckpoint,
+    engine: &mut dyn Engine,
+    reporter: &mut Reporter<'_, '_>,
+) -> Ending {
+    let ended = worker::supervise(Principal::Front, request.time_limit, || work(said, request, rule, engine, reporter));
+    ended.unwrap_or_else(|error| unanswered(error, reporter))
 }
 
 /// What the worker does: a job in namespaces of its own is visited there, under the ids that it has there.
@@ -234,11 +245,11 @@ mod test {
         }
         fn restart(
             &mut self,
-            _: &RestartRequest,
+            _: &[RestartRequest],
             _: &mut Stack,
             _: Between<'_>,
             _: &mut dyn Observer,
-        ) -> Result<Option<RestartReport>, Failure> {
+        ) -> Result<Option<Vec<RestartReport>>, Failure> {
             unreachable!("cr_checkpoint restarts nothing")
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod attributes;
 pub mod checkpoint;
+pub mod cpr;
 pub mod engine_calls;
 pub mod exit;
 pub mod flag;
@@ -54,6 +55,7 @@ mod test {
         check(&super::checkpoint::program());
         check(&super::restart::program());
         check(&super::run::program());
+        check(&super::cpr::program());
         check(&super::info::program());
         check(&super::hooks::program());
     }

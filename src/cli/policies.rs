@@ -18,7 +18,7 @@ use super::hooks::replay::Recorded;
 use super::low::{CheckpointSaid, RestartSaid};
 use super::namespace::Outside;
 use crate::error::{At, Class, Failure, Stage, Subject};
-use crate::policy::attribute::{AtCheckpoint, AtRestart};
+use crate::policy::attribute::{AtCheckpoint, AtRestart, Attributes};
 use crate::policy::command::{CommandPolicy, Commands};
 use crate::policy::rule::{AllowLost, FileRules, RestartFlags};
 use crate::policy::stack::Recorder;
@@ -54,6 +54,14 @@ pub fn for_restart(said: &RestartSaid, unheard: &mut Vec<LogLine>) -> Result<Sta
     stack.push(AtRestart::new(attributes::named(said.scripting.attributes.as_deref())?));
     add_scripts(&mut stack, &said.scripting, unheard)?;
     Ok(stack)
+}
+
+/// The policies of a restart by cpr.
+pub fn for_statefiles(said: &RestartSaid, attributes: Attributes) -> Stack {
+    let mut stack = Stack::default();
+    stack.dry_run = said.scripting.dry_run;
+    stack.push(AtRestart::new(attributes));
+    stack
 }
 
 /// Nothing but the commands of `--run-on-*`.

@@ -10,6 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::flag::general::General;
 use crate::engine::observe::{Message, Observer};
+use crate::engine::request::Source;
 use crate::error::Stage;
 
 /// How long the work goes on before a bar appears.
@@ -19,6 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 pub struct Watcher {
     /// What the engine said.
     pub messages: Vec<Message>,
+    source: Option<String>,
     shows_stages: bool,
     shows_bar: bool,
     started: Instant,
@@ -31,11 +33,17 @@ impl Watcher {
         let speaks = !general.quiet && !general.json;
         Watcher {
             messages: Vec::new(),
+            source: None,
             shows_stages: speaks && general.verbose > 1,
             shows_bar: speaks && general.verbose > 0 && std::io::stderr().is_terminal(),
             started: Instant::now(),
             bar: None,
         }
+    }
+
+    /// The name of the context file that was worked on last.
+    pub fn source_name(&self) -> Option<String> {
+        self.source.clone()
     }
 
     /// Takes the bar away and returns the messages.
@@ -55,6 +63,13 @@ fn style() -> ProgressStyle {
 }
 
 impl Observer for Watcher {
+    fn source(&mut self, source: &Source) {
+        self.source = match source {
+            Source::File(path) | Source::Dir(path) => Some(path.display().to_string()),
+            Source::Fd(_) => None,
+        };
+    }
+
     fn stage(&mut self, stage: Stage) {
         if self.shows_stages {
             eprintln!("{:>9.3} s  {}", self.started.elapsed().as_secs_f64(), stage.word());

@@ -8,6 +8,7 @@ use std::io::Write;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::cpr::words;
 use super::exit::{Refusal, Show, Stop};
 use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
@@ -32,12 +33,26 @@ pub struct Reporter<'a, 'b> {
     general: General,
     kmsg: Kmsg,
     logged: Vec<LogLine>,
+    /// The statefile that failures are about: their first line is that of cpr then.
+    statefile: Option<String>,
 }
 
 impl<'a, 'b> Reporter<'a, 'b> {
     /// A reporter that follows these flags.
     pub fn new(streams: &'a mut Streams<'b>, general: General, kmsg: Kmsg) -> Reporter<'a, 'b> {
-        Reporter { streams, general, kmsg, logged: Vec::new() }
+        Reporter { streams, general, kmsg, logged: Vec::new(), statefile: None }
+    }
+
+    /// From here on failures are about this statefile, and told as cpr tells them.
+    pub fn about_statefile(&mut self, name: &str) {
+        self.statefile = Some(name.to_owned());
+    }
+
+    /// As [`Reporter::about_statefile`], for programs that have named one before.
+    pub fn about_next_statefile(&mut self, name: &str) {
+        if self.statefile.is_some() {
+            self.about_statefile(name);
+        }
     }
 
     /// A line on stdout, unless stdout belongs to JSON.
@@ -133,7 +148,11 @@ impl<'a, 'b> Reporter<'a, 'b> {
         if self.kmsg != Kmsg::None {
             self.messages(messages, Level::Warning);
         }
-        self.complain(&text::failure(attempt, failure));
+        let text = match &self.statefile {
+            Some(name) => text::failure_under(attempt, words::headline(name, failure), failure),
+            None => text::failure(attempt, failure),
+        };
+        self.complain(&text);
     }
 
     /// A request that succeeded.

@@ -126,17 +126,28 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let policies = policies::for_restart(&said, &mut unheard);
     reporter.log(unheard);
     match policies {
-        Ok(policies) => Restart { said: &said, request: &request, policies, engine, reporter: &mut reporter }.run(),
+        Ok(policies) => carry_out(&said, &[request], policies, engine, &mut reporter),
         Err(failure) => {
             // The script is the mistake: only the commands can answer it.
             let mut restart =
-                Restart { said: &said, request: &request, policies: policies::commands(&said.hooks), engine, reporter: &mut reporter };
+                Restart { said: &said, requests: &[request], policies: policies::commands(&said.hooks), engine, reporter: &mut reporter };
             match restart.failed(&failure, &[], 1) {
                 Next::Exit(status) => Ending::Status(status),
                 Next::Retry(_) => Ending::Status(exit::of_restart(&failure)),
             }
         }
     }
+}
+
+/// Does what was asked for, all or nothing, and stands before what was restarted until it ends.
+pub fn carry_out(
+    said: &RestartSaid,
+    requests: &[RestartRequest],
+    policies: Stack,
+    engine: &mut dyn Engine,
+    reporter: &mut Reporter<'_, '_>,
+) -> Ending {
+    Restart { said, requests, policies, engine, reporter }.run()
 }
 
 /// A wrong command line is a failure of class args: what was said before the mistake is in force.
@@ -192,7 +203,7 @@ enum Next {
 /// One run of the program, from the request to the end of the job.
 struct Restart<'a, 'b, 'c> {
     said: &'a RestartSaid,
-    request: &'a RestartRequest,
+    requests: &'a [RestartRequest],
     policies: Stack,
     engine: &'a mut dyn Engine,
     reporter: &'a mut Reporter<'b, 'c>,
@@ -222,13 +233,14 @@ impl Restart<'_, '_, '_> {
             };
             let mut watcher = Watcher::new(self.said.general);
             let mut over = Ending::Status(0);
-            let (request, reporter) = (self.request, &mut *self.reporter);
+            let (request, reporter) = (&self.requests[0], &mut *self.reporter);
             let mut between = |ids, own_numbers| settle(request, (ids, own_numbers), &held, inner, &mut over, reporter);
-            let result = self.engine.restart(self.request, &mut self.policies, &mut between, &mut watcher);
+            let result = self.engine.restart(self.requests, &mut self.policies, &mut between, &mut watcher);
+            watcher.source_name().into_iter().for_each(|name| self.reporter.about_next_statefile(&name));
             let messages = watcher.finish();
             self.reporter.log(self.policies.take_log());
             match result {
-                Ok(Some(report)) => return self.running(&report, &messages, &held, inner.as_mut()),
+                Ok(Some(reports)) => return self.running(&reports, &messages, &held, inner.as_mut()),
                 Ok(None) => return over,
                 Err(failure) => {
                     // A pause must be left by a signal, as a restart is.
@@ -251,7 +263,7 @@ impl Restart<'_, '_, '_> {
                 self.reporter.failure_in_silence(failure, status, messages);
                 return Next::Exit(status);
             }
-            Some(Verdict::Retry(after)) if matches!(self.request.source, Source::Fd(_)) => {
+            Some(Verdict::Retry(after)) if self.requests.iter().any(|request| matches!(request.source, Source::Fd(_))) => {
                 self.reporter
                     .complain(&format!("no other attempt after {} s: what comes from a descriptor is read once", after.as_secs_f64()));
             }
@@ -267,7 +279,8 @@ impl Restart<'_, '_, '_> {
     }
 
     /// The job runs: say so, tell the policies, wait. An answer other than 0 ends the waiting before it begins.
-    fn running(&mut self, report: &RestartReport, messages: &[Message], held: &Held, inner: Option<&mut Inner>) -> Ending {
+    fn running(&mut self, reports: &[RestartReport], messages: &[Message], held: &Held, inner: Option<&mut Inner>) -> Ending {
+        let report = &RestartReport::of_all(reports);
         if report.is_dry_run {
             self.reporter.decisions(report, &report.decisions, messages);
             return Ending::Status(0);
@@ -290,22 +303,29 @@ impl Restart<'_, '_, '_> {
         if self.said.detach && self.policies.hears(Name::JobExit) {
             self.reporter.complain("job-exit will not come: with --detach nobody waits for the job");
         }
-        if let (true, None, Some(lead)) = (report.is_stopped, self.request.signal, report.lead) {
-            self.reporter.complain(&format!(
-                "the job is stopped, as it was when it was saved: kill -CONT {lead} continues it, cr_restart --cont does so at once"
-            ));
+        for report in reports.iter().filter(|report| report.is_stopped && self.requests[0].signal.is_none()) {
+            report.lead.into_iter().for_each(|lead| self.complain_stopped(lead));
         }
-        let Some(lead) = report.lead.filter(|_| !self.said.detach) else { return Ending::Status(0) };
+        let leads: Vec<i32> = reports.iter().filter_map(|report| report.lead).collect();
+        if self.said.detach || leads.is_empty() {
+            return Ending::Status(0);
+        }
         if !self.policies.hears(Name::JobExit) {
             // Scripts that have nothing to say any more need not live as long as the job.
             self.policies = Stack::default();
         }
         let ended = match inner {
-            Some(inner) => inner.until_end(lead),
-            None => held.until_end(lead),
+            Some(inner) => inner.until_end(&leads),
+            None => held.until_all_end(&leads),
         };
         let ending = ended.unwrap_or_else(|error| surprise("cannot wait for the restarted job", &error, self.reporter));
         self.ended(ending)
+    }
+
+    fn complain_stopped(&mut self, lead: i32) {
+        self.reporter.complain(&format!(
+            "the job is stopped, as it was when it was saved: kill -CONT {lead} continues it, cr_restart --cont does so at once"
+        ));
     }
 
     /// The job has ended: a policy may put another exit status in the place of its own.
@@ -393,13 +413,13 @@ mod test {
         }
         fn restart(
             &mut self,
-            _: &RestartRequest,
+            _: &[RestartRequest],
             _: &mut Stack,
             _: Between<'_>,
             _: &mut dyn Observer,
-        ) -> Result<Option<RestartReport>, Failure> {
+        ) -> Result<Option<Vec<RestartReport>>, Failure> {
             match self.0 {
-                Ok(script) => Ok(Some(RestartReport { lead: script.map(spawn), ..RestartReport::default() })),
+                Ok(script) => Ok(Some(vec![RestartReport { lead: script.map(spawn), ..RestartReport::default() }])),
                 Err((class, code)) => {
                     let cause = "cannot restore pid 5: process 5 (sh) holds it".into();
                     Err(Failure { class, stage: Stage::Plan, subject: Subject::pid(5), code, cause, remedy: None })

@@ -75,8 +75,13 @@ fn headline(attempt: Attempt, failure: &Failure) -> String {
 
 /// The whole message of a failure, several lines.
 pub fn failure(attempt: Attempt, failure: &Failure) -> String {
+    failure_under(attempt, headline(attempt, failure), failure)
+}
+
+/// The whole message of a failure under another first line.
+pub fn failure_under(attempt: Attempt, headline: String, failure: &Failure) -> String {
     let chain = chain(failure).join(": ");
-    let mut lines = vec![headline(attempt, failure), format!("  {chain}")];
+    let mut lines = vec![headline, format!("  {chain}")];
     let said = [lines[0].as_str(), &chain].join("\n");
     let subject = missing(&failure.subject, if attempt == Attempt::Info { &said } else { &chain });
     if subject != Subject::default() {

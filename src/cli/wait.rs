@@ -38,6 +38,16 @@ impl Held {
         Ok(Held { inherited: held.thread_swap_mask(SigmaskHow::SIG_SETMASK)?, ignores_file_size })
     }
 
+    /// The same for several leads, one after the other; how the first ended that did not end well, or else the last.
+    pub fn until_all_end(&self, leads: &[i32]) -> io::Result<Ending> {
+        let mut all = Ending::Status(0);
+        for lead in leads {
+            let ended = self.until_end(*lead)?;
+            all = if all == Ending::Status(0) { ended } else { all };
+        }
+        Ok(all)
+    }
+
     /// Forwards signals to the lead until it ends, and says how it ended.
     pub fn until_end(&self, lead: i32) -> io::Result<Ending> {
         let mut lead = Lead { pid: lead, parent: getpid() };

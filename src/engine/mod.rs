@@ -1,11 +1,13 @@
 //! The two flows of Reprise, each a straight line of phases.
 
 pub mod elsewhere;
+pub mod look;
 pub mod lost;
 pub mod observe;
 mod obstacle;
 pub mod request;
 pub mod saved;
+pub mod statefile;
 
 mod afterwards;
 mod checkpoint;

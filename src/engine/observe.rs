@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 
+use super::request::Source;
 use crate::error::{Stage, Subject};
 use crate::image::Decision;
 
@@ -31,6 +32,8 @@ pub struct Message {
 
 /// Receives what happens while a request is worked on.
 pub trait Observer {
+    /// What follows is about this context file.
+    fn source(&mut self, _source: &Source) {}
     /// A phase begins.
     fn stage(&mut self, _stage: Stage) {}
     /// `done` of `total` bytes of page contents are written or read. `total` is 0 while it is unknown.

@@ -31,6 +31,7 @@ use indicatif::BinaryBytes;
 use crate::engine::observe::Observer;
 use crate::error::{Failure, Stage, Subject};
 use crate::image::{Decision, Header, ImageError, Reader, Snapshot, Verified};
+pub use heading::time;
 use tally::Tally;
 
 /// What was said to `cr_info`.

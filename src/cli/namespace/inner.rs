@@ -54,24 +54,32 @@ impl Inner {
         Inner { link }
     }
 
-    /// Serves the job until its lead ends: signals go to the lead, orphans that end are collected. Says how the lead ended.
-    pub fn until_end(&mut self, lead: i32) -> io::Result<Ending> {
-        let ended = pidfd(lead)?;
+    /// Serves the job until its leads have ended: signals go to the first that lives, orphans that end are collected. Says how the first ended that
+    /// did not end well, or else the last.
+    pub fn until_end(&mut self, leads: &[i32]) -> io::Result<Ending> {
+        let mut endings: Vec<Option<i32>> = vec![None; leads.len()];
+        let ended = leads.iter().map(|lead| pidfd(*lead)).collect::<io::Result<Vec<_>>>()?;
         let signals = SignalFd::with_flags(&SigSet::all(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         self.tell(Message::Running);
         loop {
-            if let Some(status) = collect(lead)? {
-                return Ok(wait::ending(status));
+            for (lead, status) in collect()? {
+                leads.iter().zip(&mut endings).filter(|(one, _)| **one == lead).for_each(|(_, ending)| *ending = Some(status));
             }
-            let mut sources = [signals.as_fd(), ended.as_fd(), self.link.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let Some(first) = endings.iter().position(Option::is_none) else {
+                let bad = endings.iter().flatten().find(|status| **status != 0);
+                return Ok(wait::ending(bad.copied().unwrap_or_default()));
+            };
+            let living = ended.iter().zip(&endings).filter(|(_, ending)| ending.is_none()).map(|(ended, _)| ended.as_fd());
+            let mut sources: Vec<PollFd<'_>> =
+                [signals.as_fd(), self.link.as_fd()].into_iter().chain(living).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
             match poll(&mut sources, PollTimeout::NONE) {
                 Ok(_) | Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let has_message = sources[2].any() == Some(true);
+            let has_message = sources[1].any() == Some(true);
             while signals.read_signal()?.is_some() {}
             if has_message {
-                self.hear(lead)?;
+                self.hear(leads[first])?;
             }
         }
     }
@@ -122,14 +130,13 @@ fn let_visitors_finish() {
     }
 }
 
-/// Collects whatever has ended among our children; the raw status of the lead, if it was among them.
-fn collect(lead: i32) -> io::Result<Option<i32>> {
-    let mut end = None;
+/// Collects whatever has ended among our children, with raw statuses.
+fn collect() -> io::Result<Vec<(i32, i32)>> {
+    let mut ended = Vec::new();
     loop {
         match process::poll_wait(-1) {
-            Ok(Some((pid, status))) if pid == lead => end = Some(status),
-            Ok(Some(_)) => {}
-            Ok(None) | Err(Errno::ECHILD) => return Ok(end),
+            Ok(Some(one)) => ended.push(one),
+            Ok(None) | Err(Errno::ECHILD) => return Ok(ended),
             Err(errno) => return Err(errno.into()),
         }
     }

@@ -167,6 +167,18 @@ fn await_callbacks(jobs: &mut [Ready], notes: &mut Notes) -> Result<(), Failure>
 }
 
 impl RestartReport {
+    /// One report about several jobs that were released together; the lead is that of the first.
+    pub fn of_all(reports: &[RestartReport]) -> RestartReport {
+        let mut all = reports.first().cloned().unwrap_or_default();
+        for report in reports.iter().skip(1) {
+            all.pids.extend(&report.pids);
+            all.threads += report.threads;
+            all.page_bytes += report.page_bytes;
+            all.total_us = all.total_us.max(report.total_us);
+        }
+        all
+    }
+
     /// The report as policies see it.
     pub fn event(&self) -> RunningEvent {
         RunningEvent {
