@@ -66,6 +66,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::callers::cases,
     crate::rights::cases,
     crate::chaos::cases,
+    crate::soak::cases,
 ];
 
 /// Every case of the suite.

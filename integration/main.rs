@@ -33,6 +33,7 @@ mod runner;
 mod sandbox;
 mod scripts;
 mod site;
+mod soak;
 mod stops;
 mod sysv;
 mod table;

@@ -23,7 +23,7 @@ pub mod trial;
 mod value;
 mod view;
 pub mod vm;
-mod wire;
+pub mod wire;
 
 #[cfg(test)]
 pub(crate) mod test;

@@ -18,7 +18,7 @@ const STEPS: &[(&str, &[&str])] = &[
     ("release build", &["build", "--quiet", "--release", "--package", "reprise", "--bins"]),
     ("tests", &["test", "--quiet", "--workspace", "--exclude", "integration", "--no-fail-fast"]),
     ("end to end", &["test", "--quiet", "--package", "integration"]),
-    ("changed images", &["xtask", "fuzz", "--minutes", "1"]),
+    ("changed images", &["xtask", "fuzz", "--minutes", "0.5"]),
 ];
 
 /// Test results, summed over all test programs.

@@ -13,6 +13,7 @@ pub mod fuzz;
 pub mod integration;
 pub mod new_kind;
 pub mod place;
+pub mod suite;
 pub mod test;
 pub mod testprogs;
 pub mod tidy;

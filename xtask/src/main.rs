@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use xtask::{Outcome, bench, ci, demo, docs, fuzz, integration, new_kind, test, testprogs, tidy};
+use xtask::{Outcome, bench, ci, demo, docs, fuzz, integration, new_kind, suite, test, testprogs, tidy};
 
 /// The chores of the project.
 #[derive(Parser)]
@@ -53,7 +53,13 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
-    /// Restart images with right checksums and wrong contents: nothing may panic, hang or stay (as root)
+    /// Kill tools at their calls, and let calls fail: no job may be harmed, no half job be left
+    Chaos(suite::Options),
+    /// Flip every byte of real context files, and cut them at every length: all refused
+    Damage(suite::Options),
+    /// Save, kill and restart jobs again and again: nothing may grow or differ
+    Soak(suite::Options),
+    /// Feed all readers with inputs that are nearly right, and restart images with right checksums and wrong contents (as root)
     Fuzz(fuzz::Options),
     /// Check everything that must hold before a change lands
     Ci,
@@ -85,7 +91,10 @@ fn run(task: Task) -> Outcome {
         Task::NewKind { sort, name } => new_kind::make(&sort, &name),
         Task::Bench(options) => bench::run(&options),
         Task::Measured { words } => bench::measure::measured(&words),
-        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Chaos(options) => suite::cases("chaos", &options),
+        Task::Damage(options) => suite::damage(&options),
+        Task::Soak(options) => suite::cases("soak", &options),
+        Task::Fuzz(options) => suite::fuzz(&options),
         Task::Ci => ci::run(),
         Task::Tidy => tidy::run(),
     }

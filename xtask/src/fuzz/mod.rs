@@ -25,16 +25,26 @@ use crate::{Outcome, testprogs};
 pub struct Options {
     /// Where to begin; a report names the seed of each failure
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub seed: u64,
     /// How long, unless --count is reached before
     #[arg(long, default_value_t = 1.0)]
-    minutes: f64,
+    pub minutes: f64,
     /// How many changes at most
     #[arg(long, default_value_t = u64::MAX)]
-    count: u64,
+    pub count: u64,
     /// Where the work goes on in mounts of its own
     #[arg(long, hide = true)]
-    inside: Option<PathBuf>,
+    pub inside: Option<PathBuf>,
+    /// Which worker this is, the first process of its own process ids
+    #[arg(long, hide = true)]
+    pub worker: Option<u64>,
+}
+
+impl Options {
+    /// Whether this is one of the processes that do the work.
+    pub fn is_inside(&self) -> bool {
+        self.inside.is_some()
+    }
 }
 
 /// Test programs whose images are changed: between them they have every kind.
@@ -79,28 +89,58 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Runs until the time is over; any failure makes the whole fail.
 pub fn run(options: &Options) -> Outcome {
     let Some(directory) = &options.inside else { return outside(options) };
+    match options.worker {
+        Some(worker) => work(options, directory, worker),
+        None => share(options, directory),
+    }
+}
+
+fn n_workers() -> u64 {
+    thread::available_parallelism().map_or(1, |number| number.get() as u64)
+}
+
+/// Starts the workers, and adds up what they say.
+fn share(options: &Options, directory: &Path) -> Outcome {
+    let start = |worker: u64| {
+        let mut command = sandbox::worker(directory, &[("--seed", options.seed.to_string()), ("--count", options.count.to_string())]);
+        command.args(["--minutes", &options.minutes.to_string(), "--worker", &worker.to_string()]).stdout(Stdio::piped());
+        command.spawn().map_err(|error| format!("cannot start a worker: {error}"))
+    };
+    let workers = (0..n_workers()).map(start).collect::<Outcome<Vec<_>>>()?;
+    let (mut done, mut failures) = (0, 0);
+    for worker in workers {
+        let said = worker.wait_with_output().map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&said.stdout).into_owned();
+        let count = text.lines().find_map(|line| line.strip_prefix("done ")).and_then(|number| number.parse::<u64>().ok());
+        done += count.unwrap_or(0);
+        failures += text.lines().filter(|line| line.starts_with("seed ")).inspect(|line| println!("{line}")).count();
+        if count.is_none() {
+            return Err(format!("a worker ended early ({}): {text}", said.status));
+        }
+    }
+    println!("{done} changed images: {failures} failures");
+    if failures == 0 && 0 < done { Ok(()) } else { Err(format!("{failures} of {done} changed images did harm")) }
+}
+
+/// One worker: its share of the numbers, one after the other.
+fn work(options: &Options, directory: &Path, worker: u64) -> Outcome {
+    if std::process::id() != 1 {
+        return Err("a worker must be the first process of its own process ids".into());
+    }
     let images = load(directory)?;
     let end = Instant::now() + Duration::from_secs_f64(options.minutes * 60.0);
-    let next = std::sync::atomic::AtomicU64::new(0);
-    let workers = thread::available_parallelism().map_or(1, usize::from);
-    let work = |worker: usize| {
-        let mut failures = Vec::new();
-        loop {
-            let number = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            if options.count <= number || end < Instant::now() || 20 <= failures.len() {
-                return failures;
-            }
-            failures.extend(one(&images, options.seed + number, &directory.join(format!("work.{worker}"))));
+    let (mut done, mut failed) = (0, 0);
+    let mut number = worker;
+    while number < options.count && Instant::now() < end && failed < 20 {
+        for failure in one(&images, options.seed + number, &directory.join(format!("work.{worker}"))) {
+            println!("{failure}");
+            failed += 1;
         }
-    };
-    let failures: Vec<String> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..workers).map(|worker| scope.spawn(move || work(worker))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_else(|_| vec!["the fuzzer itself panicked".into()])).collect()
-    });
-    let done = next.load(std::sync::atomic::Ordering::Relaxed).min(options.count);
-    failures.iter().for_each(|failure| println!("{failure}"));
-    println!("{done} changed images of {} jobs: {} failures", images.len(), failures.len());
-    if failures.is_empty() && 0 < done { Ok(()) } else { Err(format!("{} of {done} changed images did harm", failures.len())) }
+        done += 1;
+        number += n_workers();
+    }
+    println!("done {done}");
+    Ok(())
 }
 
 /// Makes the images, and goes on in mounts of its own.
@@ -173,14 +213,21 @@ fn one(images: &[(String, Image)], seed: u64, file: &Path) -> Vec<String> {
     if let Err(error) = written {
         return vec![format!("seed {seed}: {error}")];
     }
-    let mut info = Command::new(tool("cr_info"));
-    info.arg("--verify").arg(file);
-    let mut dry = Command::new(tool("cr_restart"));
-    dry.args(["--dry-run", "-f"]).arg(file);
-    let runs = [("cr_info --verify", info), ("cr_restart --dry-run", dry), ("cr_restart", sandbox::restart(&tool("cr_restart"), file))];
-    let failed =
-        |(name, command)| Some(format!("seed {seed}, {program}, {}: {name} {}", changes.join(", "), sandbox::harm(command, PATIENCE)?));
-    runs.into_iter().filter_map(failed).collect()
+    let named = |name: &str, what: String| format!("seed {seed}, {program}, {}: {name} {what}", changes.join(", "));
+    let mut failures = Vec::new();
+    // A restart reads and decides all that these do; they are tried now and then for what they say.
+    if dice.below(8) == 0 {
+        let mut info = Command::new(tool("cr_info"));
+        info.arg("--verify").arg(file);
+        failures.extend(sandbox::harm(info, file, PATIENCE).map(|what| named("cr_info --verify", what)));
+        let mut dry = Command::new(tool("cr_restart"));
+        dry.args(["--dry-run", "-f"]).arg(file);
+        failures.extend(sandbox::harm(dry, file, PATIENCE).map(|what| named("cr_restart --dry-run", what)));
+    }
+    let mut restart = Command::new(tool("cr_restart"));
+    restart.args(["--detach", "-f"]).arg(file);
+    failures.extend(sandbox::harm(restart, file, PATIENCE).map(|what| named("cr_restart", what)));
+    failures
 }
 
 fn tool(name: &str) -> PathBuf {
