@@ -1,5 +1,5 @@
 // Checks a TCP connection with both ends in the job: established, with data queued in both directions.
-// needs: loopback cap_net_admin
+// needs: loopback
 #include "journey.h"
 #include <arpa/inet.h>
 #include <netinet/in.h>

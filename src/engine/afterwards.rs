@@ -12,16 +12,24 @@ use super::holder::wait_while;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::Snapshot;
 use crate::proc::ProcDir;
-use crate::resource::KindError;
+use crate::resource::{KindError, Parting};
 use crate::sys::{Errno, process, ptrace};
 use crate::tracee::TraceeError;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
 use crate::tracee::robust::{self, Disarmed};
 
 /// Sends the signal to every process that was saved, lets everybody go, and tells for how long they were stopped.
-pub fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Result<Duration, Failure> {
+/// `partings`: what is done first when everybody will die of it.
+pub fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>, partings: Vec<Box<dyn Parting>>) -> Result<Duration, Failure> {
     let saved: HashSet<i32> = snapshot.processes.iter().map(|process| process.pid).collect();
-    for process in frozen.processes.iter().filter(|process| !process.threads.is_empty() && saved.contains(&process.pid)) {
+    let alive: Vec<&FrozenProcess> =
+        frozen.processes.iter().filter(|process| !process.threads.is_empty() && saved.contains(&process.pid)).collect();
+    if signal.is_some_and(|signal| alive.iter().all(|process| is_deadly(process, signal))) {
+        part(&alive, partings)?;
+    } else {
+        drop(partings);
+    }
+    for process in alive {
         let Some(signal) = signal else { continue };
         let about = |failure: Failure| failure.about(Subject::pid(process.pid));
         let disarmed = if is_deadly(process, signal) { Some(disarm(process).at(Stage::Release).map_err(about)?) } else { None };
@@ -37,6 +45,17 @@ pub fn release(frozen: Frozen, snapshot: &Snapshot, signal: Option<i32>) -> Resu
         wait_for_the_end(&saved);
     }
     Ok(stood_still)
+}
+
+/// From here on the job dies with us, and objects are made ready for that.
+fn part(alive: &[&FrozenProcess], partings: Vec<Box<dyn Parting>>) -> Result<(), Failure> {
+    if partings.is_empty() {
+        return Ok(());
+    }
+    for process in alive {
+        bind_fate(process).at(Stage::Release).map_err(|failure| failure.about(Subject::pid(process.pid)))?;
+    }
+    partings.into_iter().try_for_each(|parting| parting.part()).at(Stage::Release)
 }
 
 /// Whether we have been moved into the pid namespace of the job, away from our parent: it may end with the job, and we with it.
@@ -86,8 +105,8 @@ fn is_deadly(process: &FrozenProcess, signal: i32) -> bool {
     !(HARMLESS.contains(&signal) || is_init || is_blocked || process.threads.iter().any(|thread| has_plans(thread.tid)))
 }
 
-/// From here on the process dies with us, and the kernel finds no locks in its robust lists.
-fn disarm(process: &FrozenProcess) -> Result<Disarmed, TraceeError> {
+/// From here on the process dies with us.
+fn bind_fate(process: &FrozenProcess) -> Result<(), TraceeError> {
     for thread in &process.threads {
         let options = ptrace::O_TRACESYSGOOD | ptrace::O_EXITKILL;
         match ptrace::set_options(thread.tid, options) {
@@ -95,6 +114,12 @@ fn disarm(process: &FrozenProcess) -> Result<Disarmed, TraceeError> {
             Err(errno) => return Err(TraceeError::request("set the options of", thread.tid, errno)),
         }
     }
+    Ok(())
+}
+
+/// The process dies with us, and the kernel finds no locks in its robust lists.
+fn disarm(process: &FrozenProcess) -> Result<Disarmed, TraceeError> {
+    bind_fate(process)?;
     let heads = process.threads.iter().map(|thread| process::robust_list(thread.tid).map_or(0, |list| list.head));
     robust::disarm(process.pid, heads)
 }

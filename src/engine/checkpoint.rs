@@ -23,6 +23,7 @@ use crate::policy::event::{JobEvent, Member, Options, SavedEvent, Timings};
 use crate::policy::verdict::Afterwards;
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::ProcDir;
+use crate::resource::Parting;
 use crate::sys::interruption;
 use crate::sys::trust::maps_everybody;
 use crate::tracee::TraceeError;
@@ -67,6 +68,8 @@ struct Saved {
     snapshot: Snapshot,
     /// Whether it could be restarted.
     proof: Result<(), Failure>,
+    /// What is done right before the job is ended for good.
+    partings: Vec<Box<dyn Parting>>,
 }
 
 impl Flow<'_> {
@@ -124,19 +127,19 @@ impl Flow<'_> {
         let Some(output) = output else {
             report.is_dry_run = true;
             let snapshot = std::mem::take(&mut draft.snapshot);
-            return Ok((report, Saved { frozen, snapshot, proof }));
+            return Ok((report, Saved { frozen, snapshot, proof, partings: Vec::new() }));
         };
         observer.stage(Stage::Write);
         output.give(self.request.owner, self.user.as_ref(), &draft.snapshot)?;
         let saved = output.write(&mut draft, deadline, observer)?;
-        let snapshot = std::mem::take(&mut draft.snapshot);
+        let (snapshot, partings) = (std::mem::take(&mut draft.snapshot), std::mem::take(&mut draft.partings));
         drop(draft);
         (report.bytes, report.page_bytes) = (saved.bytes, saved.page_bytes);
         deadline.check().at(Stage::Write)?;
         if let Some(why) = interruption::last_chance() {
             return Err(TraceeError::GivenUp { why }).at(Stage::Write);
         }
-        Ok((report, Saved { frozen, snapshot, proof }))
+        Ok((report, Saved { frozen, snapshot, proof, partings }))
     }
 
     /// The file becomes complete and the job goes on. A signal comes after the file is safe, and so does the answer of a script that may want one; without
@@ -149,14 +152,14 @@ impl Flow<'_> {
         (mut parley, selection): (Parley, &Selection<'_>),
         notes: &mut Notes,
     ) -> Result<CheckpointReport, Failure> {
-        let Saved { frozen, snapshot, proof } = saved;
+        let Saved { frozen, snapshot, proof, partings } = saved;
         let Some(output) = output else {
-            report.frozen_us = microseconds(release(frozen, &snapshot, None)?);
+            report.frozen_us = microseconds(release(frozen, &snapshot, None, partings)?);
             return Ok(report);
         };
         if self.request.signal.is_none() && !self.policies.hears(Name::PostCheckpoint) {
             parley.settle();
-            report.frozen_us = microseconds(release(frozen, &snapshot, None)?);
+            report.frozen_us = microseconds(release(frozen, &snapshot, None, partings)?);
             report.path = output.finish(self.request.sync)?;
             parley.conclude(selection, self.deadline, notes)?;
             return Ok(report);
@@ -172,7 +175,7 @@ impl Flow<'_> {
         parley.settle();
         let frozen =
             if parley.is_empty() || signal.is_none() { frozen } else { parley.let_finish(frozen, selection, self.deadline, notes)? };
-        report.frozen_us = microseconds(release(frozen, &snapshot, signal)?);
+        report.frozen_us = microseconds(release(frozen, &snapshot, signal, partings)?);
         parley.conclude(selection, self.deadline, notes)?;
         Ok(report)
     }

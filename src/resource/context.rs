@@ -11,9 +11,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::actor::Actor;
+use super::file::inet::Network;
 use super::file::pts;
 use super::outside::Outside;
-use super::{Built, KindError, Uses};
+use super::{Built, KindError, Parting, Uses};
 use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir, Status};
 use crate::sys::ipc::View;
@@ -139,6 +140,8 @@ pub struct Facts {
     pub holders: OnceCell<Vec<pts::Holder>>,
     /// The sockets of the job, by inode number, and the description of each; `None`: a policy has closed it.
     pub sockets: HashMap<u64, Option<DescriptionId>>,
+    /// What the kernel shows of Internet sockets.
+    pub network: Network,
 }
 
 /// A thread that waits in a system call.
@@ -202,6 +205,8 @@ pub struct Capture {
     pub queues: Vec<Vec<Option<DescriptionId>>>,
     /// For each probe which part of the object it reaches ([`crate::image::Description::part`]); without any they reach part 0.
     pub parts: Vec<u32>,
+    /// What is done to the object right before the job is ended for good.
+    pub partings: Vec<Box<dyn Parting>>,
     /// What was decided about a regular file.
     pub choice: FileChoice,
     /// Things the user should know although the checkpoint succeeds; one sentence each.

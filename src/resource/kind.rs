@@ -125,6 +125,13 @@ pub struct OwnTerminal {
     pub window: Option<(u16, u16)>,
 }
 
+/// What is done to an object right before the job is ended for good, when its context file is safe and death can no longer be avoided: the end of
+/// the program that does it is the end of the job, too. Dropped when the job runs on.
+pub trait Parting {
+    /// Does it.
+    fn part(self: Box<Self>) -> Result<(), KindError>;
+}
+
 /// What stands at descriptor N when the restarter has no descriptor N to hand on (`cr_restart(1)`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fallback {
@@ -178,6 +185,11 @@ pub trait FileKind: Sync + 'static {
     /// What policies are asked about such an object.
     fn question(&self) -> Question {
         Question::Object
+    }
+
+    /// Whether the object can be saved, as far as that shows before it is captured: policies are told.
+    fn is_restorable(&self, _probe: &Probe<'_>, _facts: &Facts) -> bool {
+        true
     }
 
     /// Of a kind with [`Question::File`]: what policies are told about the file.
@@ -354,6 +366,7 @@ pub trait AnyFileKind: Sync {
     fn identity(&self, probe: &Probe<'_>) -> Identity;
     fn question(&self) -> Question;
     fn accepts(&self, probes: &[&Probe<'_>]) -> bool;
+    fn is_restorable(&self, probe: &Probe<'_>, facts: &Facts) -> bool;
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError>;
     fn named(&self, facts: &Facts) -> Vec<Named>;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
@@ -379,6 +392,9 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn accepts(&self, probes: &[&Probe<'_>]) -> bool {
         FileKind::accepts(self, probes)
+    }
+    fn is_restorable(&self, probe: &Probe<'_>, facts: &Facts) -> bool {
+        FileKind::is_restorable(self, probe, facts)
     }
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
         FileKind::discover(self, probe)

@@ -22,7 +22,8 @@ mod uses;
 pub use context::{Adjustment, Bind, Build, Capture, Content, Directories, Facts, Piece, Plan, Probe, TaskProbe, Waiting};
 pub use error::KindError;
 pub use kind::{
-    AnyFileKind, AnyTaskKind, Built, Change, Control, Fallback, FileKind, Identity, Later, Named, Opened, OwnTerminal, Step, TaskKind,
+    AnyFileKind, AnyTaskKind, Built, Change, Control, Fallback, FileKind, Identity, Later, Named, Opened, OwnTerminal, Parting, Step,
+    TaskKind,
 };
 pub use object::{Difference, Disposed, FileFacts, LiveObject, Numbered, Question, Room, When};
 pub use uses::{Uses, uses};
@@ -48,6 +49,8 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::epoll::Epoll,
     &file::pidfd::Pidfd,
     &file::unix_socket::UnixSocket,
+    &file::udp::Udp,
+    &file::tcp::Tcp,
     &file::stand_in::StandIn,
     &ipc::sysv_memory::SysvMemory,
     &ipc::semaphore::Semaphore,

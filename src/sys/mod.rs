@@ -8,6 +8,7 @@ pub mod cli_support;
 pub mod descriptor;
 pub mod diag;
 pub mod fault;
+pub mod inet_diag;
 pub mod inherited;
 pub mod interruption;
 pub mod ipc;

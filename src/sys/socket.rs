@@ -27,6 +27,14 @@ pub fn option(fd: BorrowedFd<'_>, level: i32, option: i32, room: usize) -> Resul
     Ok(value)
 }
 
+/// `getsockopt(2)` of an option whose value holds a question that the kernel answers in place; the bytes it has then.
+pub fn answer(fd: BorrowedFd<'_>, level: i32, option: i32, value: &mut [u8]) -> Result<usize, Errno> {
+    let mut bytes = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: the kernel reads and writes at most as many bytes of the live buffer as it has, and the length in the live length.
+    check(i64::from(unsafe { libc::getsockopt(fd.as_raw_fd(), level, option, value.as_mut_ptr().cast(), &mut bytes) }))?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
 /// `setsockopt(2)` — an option from its bytes.
 pub fn set_option(fd: BorrowedFd<'_>, level: i32, option: i32, value: &[u8]) -> Result<(), Errno> {
     let bytes = libc::socklen_t::try_from(value.len()).map_err(|_| Errno::EINVAL)?;
@@ -98,6 +106,21 @@ pub fn connect(fd: BorrowedFd<'_>, address: &[u8]) -> Result<(), Errno> {
     check(i64::from(unsafe { libc::connect(fd.as_raw_fd(), address.as_ptr().cast(), bytes) })).map(drop)
 }
 
+/// `poll(2)` — what is so at this moment: POLLIN, POLLOUT, POLLPRI, POLLRDHUP, POLLHUP, POLLERR.
+pub fn events(fd: BorrowedFd<'_>) -> Result<i16, Errno> {
+    let wanted = libc::POLLIN | libc::POLLOUT | libc::POLLPRI | libc::POLLRDHUP;
+    let mut one = libc::pollfd { fd: fd.as_raw_fd(), events: wanted, revents: 0 };
+    // SAFETY: the kernel reads and writes the one live struct whose number is passed.
+    check(i64::from(unsafe { libc::poll(&mut one, 1, 0) }))?;
+    Ok(one.revents)
+}
+
+/// `listen(2)`.
+pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
+    // SAFETY: takes numbers only.
+    check(i64::from(unsafe { libc::listen(fd.as_raw_fd(), backlog) })).map(drop)
+}
+
 /// `socket(2)` — close-on-exec.
 pub fn socket(domain: i32, kind: i32, protocol: i32) -> Result<OwnedFd, Errno> {
     // SAFETY: takes numbers only.
@@ -112,6 +135,15 @@ pub fn unsent(fd: BorrowedFd<'_>) -> Result<usize, Errno> {
     // SAFETY: the kernel writes one int to the live local.
     check(i64::from(unsafe { libc::ioctl(fd.as_raw_fd(), libc::TIOCOUTQ, &mut bytes) }))?;
     Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// `ioctl(SIOCATMARK)` — whether what is read next is behind, or is, an urgent byte (tcp(7)).
+pub fn is_at_mark(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
+    const SIOCATMARK: libc::c_ulong = 0x8905;
+    let mut mark: libc::c_int = 0;
+    // SAFETY: the kernel writes one int to the live local.
+    check(i64::from(unsafe { libc::ioctl(fd.as_raw_fd(), SIOCATMARK, &mut mark) }))?;
+    Ok(mark != 0)
 }
 
 /// What recvmsg(2) gives.

@@ -97,8 +97,13 @@ impl<'p> Review<'p> {
         }
     }
 
-    /// What becomes of another object. `kind` is none when no kind can restore it. `None`: it is saved as it is, or refused.
-    pub fn object(&mut self, probes: &[&Probe<'_>], kind: Option<&str>) -> Result<Option<ObjectChoice>, Failure> {
+    /// What becomes of another object. `kind` is none when no kind knows it. `None`: it is saved as it is, or refused.
+    pub fn object(
+        &mut self,
+        probes: &[&Probe<'_>],
+        kind: Option<&str>,
+        is_restorable: impl FnOnce() -> bool,
+    ) -> Result<Option<ObjectChoice>, Failure> {
         let first = probes[0];
         if !self.policies.hears(Name::ObjectDisposition) {
             return Ok(None);
@@ -110,7 +115,7 @@ impl<'p> Review<'p> {
             descriptors: descriptors(probes),
             kind: kind.unwrap_or(file::word_of(first)).into(),
             path: first.link.to_string_lossy().into_owned(),
-            restorable: kind.is_some(),
+            restorable: is_restorable(),
             ..ObjectEvent::default()
         };
         if first.file_type() == libc::S_IFSOCK && !first.is_mapping() {

@@ -20,7 +20,7 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Process, Snapshot, Space, State};
 use crate::policy::Stack;
 use crate::proc::{MapEntry, ProcDir, Stat, Status};
-use crate::resource::{KindError, Piece};
+use crate::resource::{KindError, Parting, Piece};
 use crate::sys::ipc::View;
 use crate::sys::process;
 use crate::tracee::freeze::{Frozen, FrozenProcess};
@@ -31,6 +31,8 @@ pub struct Draft {
     pub snapshot: Snapshot,
     /// Page contents, in the order in which they are written: objects first, then memories.
     pub contents: Vec<Contents>,
+    /// What is done right before the job is ended for good.
+    pub partings: Vec<Box<dyn Parting>>,
 }
 
 /// Page contents of one object or address space.
@@ -84,6 +86,8 @@ pub struct Findings<'a, 'p> {
     pub snapshot: Snapshot,
     /// Page contents, in no order.
     pub contents: Vec<Contents>,
+    /// What is done right before the job is ended for good.
+    pub partings: Vec<Box<dyn Parting>>,
     /// What the user should know.
     pub notes: &'a mut Notes,
     /// Asks the policies.
@@ -103,8 +107,13 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, not
     let alive: Vec<i32> = seen.iter().filter(|one| !one.zombie).map(|one| one.pid).collect();
     losses.look(&alive, policies, Stage::Survey)?;
     let sharing = sharing::of(&seen)?;
-    let mut findings =
-        Findings { snapshot: Snapshot::default(), contents: Vec::new(), notes, review: Review::new(policies, review::mappings(&seen)) };
+    let mut findings = Findings {
+        snapshot: Snapshot::default(),
+        contents: Vec::new(),
+        partings: Vec::new(),
+        notes,
+        review: Review::new(policies, review::mappings(&seen)),
+    };
     let (tables, mut found) = descriptor::tables(&seen, &sharing)?;
     let layouts = memory::look(&seen, &sharing, &mut found)?;
     let queued = reach::discover(&seen, &mut found, object::claim)?;
@@ -121,12 +130,12 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, not
     facts.adjustments = ask::ask(&seen, frozen, &mut findings.snapshot)?;
     // What nobody leads to is known last, because tasks have to be asked who uses it.
     object::describe_named(&seen, &facts, &objects, &mut findings)?;
-    let Findings { snapshot, mut contents, .. } = findings;
+    let Findings { snapshot, mut contents, partings, .. } = findings;
     contents.sort_by_key(|content| match content.space {
         Space::Object(id) => (0, id),
         Space::Memory(id) => (1, id),
     });
-    Ok(Draft { snapshot, contents })
+    Ok(Draft { snapshot, contents, partings })
 }
 
 fn look(position: usize, process: &FrozenProcess) -> Result<Seen, KindError> {

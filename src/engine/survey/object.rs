@@ -58,9 +58,10 @@ pub fn describe(
     });
     findings.review.foresee_files(asked)?;
     let mut decided = Vec::with_capacity(groups.len());
+    let known = facts.with_sockets(sockets(found, &vec![None; found.len()]));
     for group in groups {
         let members: Vec<&Probe<'_>> = group.members.iter().map(|index| &probes[*index]).collect();
-        let decision = obstacles.note(decide(group.kind, &members, findings));
+        let decision = obstacles.note(decide(group.kind, &members, &known, findings));
         decided.extend(decision.map(|decision| (group, decision)));
     }
     let captured = probes.iter().map(known_as).collect();
@@ -109,7 +110,7 @@ pub fn describe_named(all: &[Seen], facts: &Facts, objects: &Objects, findings: 
             if objects.captured.contains(&(Some(kind.tag().kind), kind.identity(&probe))) {
                 continue;
             }
-            let captured = decide(Some(*kind), &[&probe], findings).and_then(|decision| match decision {
+            let captured = decide(Some(*kind), &[&probe], &facts, findings).and_then(|decision| match decision {
                 Decision::Close => Ok(None),
                 Decision::StandIn(_) => {
                     let what = format!("{}, which is to be replaced by a path,", found.link.display());
@@ -189,14 +190,22 @@ fn group(probes: &[Probe<'_>]) -> Vec<Group> {
 }
 
 /// Asks policies about an object.
-fn decide(kind: Option<&'static dyn AnyFileKind>, probes: &[&Probe<'_>], findings: &mut Findings<'_, '_>) -> Result<Decision, Failure> {
+fn decide(
+    kind: Option<&'static dyn AnyFileKind>,
+    probes: &[&Probe<'_>],
+    facts: &Facts,
+    findings: &mut Findings<'_, '_>,
+) -> Result<Decision, Failure> {
     let is_mapped = probes.iter().any(|probe| probe.is_mapping());
     let word = kind.map(AnyFileKind::word);
     let choice = match kind.map(AnyFileKind::question) {
         Some(Question::File) => return findings.review.file(probes, word.unwrap_or_default()).map(Decision::Capture),
         Some(Question::Nothing) => None,
         None if is_mapped => return Err(unclaimed(probes[0])),
-        Some(Question::Object) | None => findings.review.object(probes, word)?,
+        Some(Question::Object) | None => {
+            let is_restorable = || kind.is_some_and(|kind| kind.is_restorable(probes[0], facts));
+            findings.review.object(probes, word, is_restorable)?
+        }
     };
     match choice {
         Some(ObjectChoice { action: ObjectAction::Close, .. }) => Ok(Decision::Close),
@@ -237,6 +246,7 @@ fn capture(
     let subject = subject(probes[0]);
     let record = kind.capture(probes, &mut cx).at(Stage::Capture).map_err(|failure| failure.about(subject.clone()))?;
     findings.notes.lose_all(&subject, cx.warnings);
+    findings.partings.extend(cx.partings);
     let content_bytes = cx.contents.as_ref().map_or(0, |(_, bytes)| *bytes);
     let path = cx.name.unwrap_or_else(|| probes[0].link.to_owned());
     let parts = cx.parts;
