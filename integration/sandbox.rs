@@ -1,4 +1,4 @@
-//! Every case runs in private pid, mount and IPC namespaces, with the harness as their first process.
+//! Every case runs in private pid, mount, network and IPC namespaces, with the harness as their first process.
 //!
 //! Two steps, because a pid namespace begins with the next child: `outer` makes the namespaces and starts the suite
 //! again, and that one calls `enter`. Killing the first process kills everything in the namespace, so nothing outlives
@@ -6,6 +6,7 @@
 //! and what needs original pids is skipped. Relies on nothing of the suite; leaves time limits to `runner`.
 
 use std::fs;
+use std::os::fd::AsRawFd;
 use std::process::{Command, ExitCode};
 
 use nix::errno::Errno;
@@ -13,6 +14,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 use nix::unistd::{getegid, geteuid, getpid, setsid};
 
 /// Makes the namespaces and runs this same program inside them with other arguments.
@@ -55,7 +57,7 @@ fn die_with_parent() {
 
 fn isolate() -> Result<(), Errno> {
     let (uid, gid) = (geteuid(), getegid());
-    let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC;
+    let mut flags = CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNET;
     if !uid.is_root() {
         flags |= CloneFlags::CLONE_NEWUSER;
     }
@@ -67,5 +69,24 @@ fn isolate() -> Result<(), Errno> {
             fs::write(format!("/proc/self/{file}"), text).map_err(|_| Errno::EACCES)?;
         }
     }
+    raise_loopback()?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+}
+
+/// A network namespace has a loopback device, which is down: one message to the kernel (rtnetlink(7)) changes that. Ports and addresses of
+/// cases are their own then.
+fn raise_loopback() -> Result<(), Errno> {
+    const LOOPBACK: i32 = 1;
+    const UP: u32 = 1;
+    let header = [32u32.to_ne_bytes(), [16, 0, 5, 0], 1u32.to_ne_bytes(), [0; 4]];
+    // struct ifinfomsg: family and type, index, flags, which of them change.
+    let link = [[0; 4], LOOPBACK.to_ne_bytes(), UP.to_ne_bytes(), UP.to_ne_bytes()];
+    let kernel = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+    send(kernel.as_raw_fd(), &[header, link].concat().concat(), MsgFlags::empty())?;
+    let mut answer = [0; 64];
+    recv(kernel.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    match i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]) {
+        0 => Ok(()),
+        errno => Err(Errno::from_raw(-errno)),
+    }
 }
