@@ -58,6 +58,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::restarter::cases,
     crate::namespace::cases,
     crate::outsiders::cases,
+    crate::ptys::cases,
     crate::sysv::cases,
     crate::places::cases,
     crate::terminals::cases,

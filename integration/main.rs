@@ -24,6 +24,7 @@ mod ownership;
 mod pace;
 mod places;
 mod prepare;
+mod ptys;
 mod ready;
 mod ready_made;
 mod real;

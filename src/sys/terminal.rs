@@ -127,6 +127,9 @@ pub fn take(fd: BorrowedFd<'_>) -> Result<(), Errno> {
     tell(fd, libc::TIOCSCTTY, 0).map(drop)
 }
 
+/// By this name ([`libc::PR_SET_NAME`]) processes that work apart are known while they do.
+pub const APART: &std::ffi::CStr = c"cr_ckpt_apart";
+
 /// Does `work` in a child with a session of its own, in which no signal that can be blocked acts, and gives what it has written. Neither the end of
 /// this process nor a signal to its group stops the child: what it has begun, it ends. `work` must not use locks that other threads may hold;
 /// memory may be allocated, because libc keeps that possible over fork(2).
@@ -142,6 +145,8 @@ pub fn apart(work: impl FnOnce() -> Vec<u8>) -> Result<Vec<u8>, Errno> {
         unsafe { libc::syscall(libc::SYS_rt_sigprocmask, libc::SIG_SETMASK, std::ptr::from_ref(&all), 0, 8) };
         // SAFETY: takes nothing.
         unsafe { libc::setsid() };
+        // SAFETY: the kernel reads a string that ends with NUL.
+        unsafe { libc::prctl(libc::PR_SET_NAME, APART.as_ptr()) };
         let written = std::fs::File::from(writer).write_all(&work());
         // SAFETY: takes a number and does not return.
         unsafe { libc::_exit(i32::from(written.is_err())) }

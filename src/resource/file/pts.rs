@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::sys::stat::{fstat, stat};
 use nix::sys::statfs::{FsType, fstatfs};
@@ -70,8 +71,20 @@ impl Holder {
     }
 }
 
+/// Waits a moment for those who still put back what they have taken out of terminals, for checkpoints that were killed.
+fn wait_for_visitors() {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let begun = Instant::now();
+    let name = terminal::APART.to_bytes();
+    let is_one = |pid: i32| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.strip_suffix(b"\n") == Some(name));
+    while begun.elapsed() < PATIENCE && proc::all_pids().unwrap_or_default().into_iter().any(is_one) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
 /// Who has pseudo-terminals open and is neither of the job nor one of us, as far as we may see. Processes come and go while we look.
 pub fn holders(is_member: impl Fn(i32) -> bool) -> Vec<Holder> {
+    wait_for_visitors();
     let us = [std::process::id().cast_signed(), nix::unistd::getppid().as_raw()];
     let mut found = Vec::new();
     for pid in proc::all_pids().unwrap_or_default().into_iter().filter(|pid| !us.contains(pid) && !is_member(*pid)) {

@@ -217,8 +217,14 @@ fn capture_pair(
 ) -> Result<PairV1, KindError> {
     let copy = master.copy()?;
     let attempt = |errno| KindError::path("look at the pseudo-terminal", format!("/dev/pts/{}", number.1), errno);
-    let modes = ModesV1::of(copy).map_err(attempt)?;
     let refuse = |what: String, remedy: &str| Err(KindError::Unsupported { what, remedy: remedy.into() });
+    if let Some(pid) = cx.facts.terminal_holder(number) {
+        return refuse(
+            format!("the pseudo-terminal /dev/pts/{}, which process {pid} outside of the job has open,", number.1),
+            "checkpoint that process as well, end it, or decide \"close\" in object-disposition",
+        );
+    }
+    let modes = ModesV1::of(copy).map_err(attempt)?;
     if modes.discipline != 0 {
         return refuse(
             format!("the pseudo-terminal /dev/pts/{} with line discipline {}", number.1, modes.discipline),
@@ -231,12 +237,6 @@ fn capture_pair(
         return refuse(
             format!("the master of the pseudo-terminal /dev/pts/{}, which controls session {session} outside of the job,", number.1),
             "checkpoint the whole tree or session, or decide \"close\" in object-disposition",
-        );
-    }
-    if let Some(pid) = cx.facts.terminal_holder(number) {
-        return refuse(
-            format!("the pseudo-terminal /dev/pts/{}, which process {pid} outside of the job has open,", number.1),
-            "checkpoint that process as well, end it, or decide \"close\" in object-disposition",
         );
     }
     let is_closed = || tty_queue::has(copy, PollFlags::POLLHUP).map_err(attempt);
