@@ -27,6 +27,8 @@ pub fn cases() -> Vec<Case> {
         ("outsider", outsider),
         ("failed", a_failed_restart_leaves_nothing),
         ("queue-used", a_queue_that_somebody_uses),
+        ("memory-gone", named_memory_is_made_again),
+        ("memory-used", named_memory_that_somebody_uses),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("sysv", journey, *scene)).collect()
 }
@@ -235,6 +237,59 @@ fn a_queue_that_somebody_uses(site: &Site) -> Verdict {
     namespace::end(site, outsider)?;
     site.run(&mut python("unlink('/scene'); unlink('/own')"))?.succeeded()?;
     refused(site, "job.ctx", &["the message queue /scene, which is gone, cannot be restored", "start them first"])
+}
+
+/// Memory in `/dev/shm` that has a name goes with the job: it comes back when it is gone, and as it was when it has changed.
+fn named_memory_is_made_again(site: &Site) -> Verdict {
+    for change in ["rm", "shred -n 1"] {
+        let job = saved(site, "named_memory")?;
+        let script =
+            format!("i=$(stat -c %i {}); {change} /dev/shm/reprise-test-$i; {change} /dev/shm/sem.reprise-lock-$i", site.work().display());
+        site.run(Command::new("sh").args(["-ec", &script]))?.succeeded()?;
+        let job = site.restart(&[], &site.context("named_memory.ctx"), &job)?;
+        site.go(&job, "restart")?;
+        site.passes(&job)?;
+    }
+    Ok(())
+}
+
+/// It is not taken from those who have it: a job that goes on, or somebody with whom the job shares it.
+fn named_memory_that_somebody_uses(site: &Site) -> Verdict {
+    own_ids(site)?;
+    let job = site.start(site.command(site.program("named_memory")))?;
+    site.wait_ready(&job)?;
+    let context = site.context("memory.ctx");
+    site.checkpoint(&[], &context, job.pid)?;
+    refused(site, "memory.ctx", &["the shared memory /dev/shm/reprise-test-", "is taken by process", "=substitute"])?;
+    site.runs_on(&job)?;
+    let share = "import mmap, os, sys, time\n\
+                 fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT); os.ftruncate(fd, 4096); m = mmap.mmap(fd, 4096); os.close(fd)\n\
+                 print('READY', flush=True)\n\
+                 while m[0:1] != b'!': time.sleep(0.02)\n\
+                 print('PASS', flush=True)";
+    let file =
+        format!("/dev/shm/reprise-scene-{}", fs::metadata(site.work()).map(|data| std::os::unix::fs::MetadataExt::ino(&data)).unwrap_or(0));
+    let _ = fs::remove_dir_all(site.work()).and_then(|()| fs::create_dir(site.work()));
+    let mut command = site.command("python3");
+    let heard = site.context("outsider");
+    let out = fs::File::create(&heard).attempt("make a file")?;
+    let outsider = site.children.start(command.args(["-c", share, &file]).stdout(out))?;
+    let is_ready = || fs::read_to_string(&heard).is_ok_and(|text| text.contains("READY"));
+    ensure(crate::children::wait_until(site.patience, is_ready), || "nobody else has the memory".into())?;
+    let mut command = site.command("python3");
+    command.args(["-c", share, &file]);
+    let job = site.start(command)?;
+    site.wait_ready(&job)?;
+    site.try_checkpoint(&["--kill"], &context, job.pid)?.succeeded()?;
+    site.children.wait(job.waited, site.patience)?;
+    let job = site.restart(&[], &context, &job)?;
+    // Both see what is written by name.
+    let written = fs::OpenOptions::new().write(true).open(&file).and_then(|mut file| std::io::Write::write_all(&mut file, b"!"));
+    let ends = [job.waited, outsider].map(|pid| site.children.wait(pid, site.patience));
+    let _ = fs::remove_file(&file);
+    written.attempt("write to the memory")?;
+    ends.into_iter().try_for_each(|end| end.map(drop))?;
+    ensure(job.output().contains("PASS"), || format!("the job does not share it any more: {}", job.output()))
 }
 
 /// Message queues for a language without them.

@@ -259,6 +259,7 @@ pub const ROWS: &[Row] = &[
     row("mm_fields"),
     row("mutex"),
     row("name"),
+    row("named_memory"),
     row("never_restarted"),
     row("nice"),
     row("no_new_privs"),

@@ -34,6 +34,32 @@ impl Outside {
     }
 }
 
+/// Somebody who has a file open or mapped, as far as we may see: none of those, and not we.
+pub fn user_of((dev, ino): Inode, is_one_of_those: impl Fn(i32) -> bool) -> Option<i32> {
+    let us = std::process::id().cast_signed();
+    let others = proc::all_pids().unwrap_or_default().into_iter().filter(|pid| *pid != us && !is_one_of_those(*pid));
+    let has = |pid: &i32| {
+        let Ok(dir) = ProcDir::open(*pid) else { return false };
+        let mut open = dir.descriptors().unwrap_or_default().into_iter();
+        open.any(|fd| dir.stat_link(&format!("fd/{fd}")).is_ok_and(|stat| (stat.dev, stat.ino) == (dev, ino))) || maps(&dir, (dev, ino))
+    };
+    others.into_iter().find(has)
+}
+
+/// Whether a process maps a file.
+fn maps(dir: &ProcDir, (dev, ino): Inode) -> bool {
+    let text = dir.read("maps").unwrap_or_default();
+    let is_it = |line: &str| {
+        let mut words = line.split_whitespace().skip(3);
+        let device = words.next().and_then(|word| word.split_once(':'));
+        let number = |hex: &str| u64::from_str_radix(hex, 16).ok();
+        let device = device.and_then(|(major, minor)| Some((number(major)?, number(minor)?)));
+        let at = (libc::major(dev).into(), libc::minor(dev).into());
+        words.next().is_some_and(|word| word.parse() == Ok(ino)) && device == Some(at)
+    };
+    String::from_utf8_lossy(&text).lines().any(is_it)
+}
+
 /// Every file that somebody else has open with O_APPEND, as far as we may see. Processes come and go while we look.
 fn appended() -> HashMap<Inode, i32> {
     let us = std::process::id().cast_signed();

@@ -39,6 +39,16 @@ pub fn lease(fd: BorrowedFd<'_>) -> Result<i32, Errno> {
     fcntl(fd, libc::F_GETLEASE, 0)
 }
 
+/// `fcntl(F_SETLEASE)` — whether anybody has the file, which is open for reading here, open for writing or mapped so, wherever he lives: then the kernel grants
+/// no lease for reading. Where it grants none at all (another's file, another file system), nobody is known.
+pub fn is_open_to_write(fd: BorrowedFd<'_>) -> bool {
+    let lease = |kind: i32| fcntl(fd, libc::F_SETLEASE, u64::try_from(kind).unwrap_or(0));
+    match lease(libc::F_RDLCK) {
+        Ok(_) => lease(libc::F_UNLCK).is_err(),
+        Err(errno) => errno == Errno::EAGAIN,
+    }
+}
+
 /// `fcntl(F_GETSIG)` — signal sent when I/O becomes possible; 0 means SIGIO.
 pub fn owner_signal(fd: BorrowedFd<'_>) -> Result<i32, Errno> {
     fcntl(fd, F_GETSIG, 0)

@@ -26,6 +26,8 @@ pub struct Mapping {
     pub writable: bool,
     /// It is the program of a process.
     pub executable: bool,
+    /// It is shared memory by a name (shm_open(3), sem_open(3)), and nobody but the job has it.
+    pub is_own_memory: bool,
 }
 
 /// The questions of a checkpoint.
@@ -53,16 +55,19 @@ impl<'p> Review<'p> {
     pub fn file(&mut self, probes: &[&Probe<'_>], kind: &str) -> Result<FileChoice, Failure> {
         let first = probes[0];
         let path = first.link.display().to_string();
+        // What the job has in memory goes with it, and comes back as it was.
+        let is_own_memory = self.mappings.get(&first.stat.ino).is_some_and(|mapping| mapping.is_own_memory) && !first.is_deleted();
+        let unasked = if is_own_memory { FileAction::Replace } else { FileAction::default() };
         if !self.policies.hears(Name::FileDisposition) {
-            self.policies.stays(path, FileAction::default().word(), "default");
-            return Ok(FileChoice::default());
+            self.policies.stays(path, unasked.word(), "default");
+            return Ok(FileChoice { action: unasked, path: None });
         }
         let event = self.file_event(probes, kind);
         let opinion =
             self.policies.ask(&Event::FileDisposition(event)).at(Stage::Review).map_err(|failure| failure.about(subject(first)))?;
         let Some(opinion) = opinion else {
-            self.policies.stays(path, FileAction::default().word(), "default");
-            return Ok(FileChoice::default());
+            self.policies.stays(path, unasked.word(), "default");
+            return Ok(FileChoice { action: unasked, path: None });
         };
         self.policies.decided(path, &opinion);
         match opinion.verdict {

@@ -4,7 +4,7 @@
 //! that is both open and mapped is one object.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::object::Objects;
 use super::reach::{By, Found, stat_of_memory};
@@ -13,8 +13,9 @@ use super::{Contents, Findings, Seen, Source};
 use crate::engine::obstacle::Obstacles;
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Area, AreaAction, Backing, Memory, ObjectId, Snapshot, Space};
-use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir};
+use crate::proc::{Device, Fdinfo, FileStat, MapEntry, MapName, ProcDir};
 use crate::resource::KindError;
+use crate::resource::file::name::Name;
 use crate::resource::memory::{Mapped, Pages, areas, contents, is_copy_of_shared};
 
 /// An address space as `/proc` shows it: areas, each with its position in the maps and, if it leads to an object, its position among all
@@ -60,6 +61,7 @@ fn look_at(seen: usize, one: &Seen, found: &mut Vec<Found>) -> Result<Layout, Fa
         let found = match &mapped {
             Mapped::File(link) => {
                 let write = shown.perms.shared && shown.flags.has("mw");
+                let link = &other_name(&one.dir, shown, link);
                 Some(add(By::Area(entry), link, stat_of(&one.dir, shown, link)?, write))
             }
             Mapped::Shared => Some(add(By::Area(entry), Path::new(&shown.name.to_string()), stat_of_memory(shown), true)),
@@ -160,6 +162,19 @@ fn save_vdso(pid: i32, areas: &[Area], snapshot: &mut Snapshot) -> Result<(), Fa
         snapshot.vdso = bytes;
     }
     Ok(())
+}
+
+/// Another name of a mapped file whose own is gone: sem_open(3) maps its files before they get their names. Otherwise its link as it is.
+fn other_name(dir: &ProcDir, entry: &MapEntry, link: &Path) -> PathBuf {
+    let is_gone = matches!(&entry.name, MapName::File { path, deleted: true } if path.parent() != Some(Path::new("/")));
+    if !is_gone {
+        return link.to_owned();
+    }
+    let unseen = || FileStat { dev: entry.device.to_dev_t(), ino: entry.inode, nlink: 1, ..FileStat::default() };
+    match Name::of(link, &dir.stat_link(&entry.map_file()).unwrap_or_else(|_| unseen())) {
+        Name::Elsewhere(path) => path,
+        Name::Here(_) | Name::Gone(_) => link.to_owned(),
+    }
 }
 
 /// stat(2) of a mapped file: through `map_files`, which needs CAP_CHECKPOINT_RESTORE, else through its path if that still leads there.

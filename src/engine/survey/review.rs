@@ -10,7 +10,7 @@ use crate::error::{At, Failure, Stage, Subject};
 use crate::policy::event::ProcessEvent;
 use crate::policy::{Event, Name, Stack, Verdict};
 use crate::proc::MapName;
-use crate::resource::KindError;
+use crate::resource::{KindError, outside};
 use crate::tracee::freeze::FrozenProcess;
 
 /// Leaves out the processes that policies omit, with all that descend from them. Parents stand before their children.
@@ -62,6 +62,9 @@ fn event(one: &Seen, frozen: &FrozenProcess) -> ProcessEvent {
     }
 }
 
+/// Where shm_open(3) and sem_open(3) make their files.
+const SHARED_MEMORY: &str = "/dev/shm";
+
 /// How the job maps files, by inode number and path: known before the first file is described.
 pub fn mappings(seen: &[Seen]) -> HashMap<u64, Mapping> {
     let mut mappings: HashMap<u64, Mapping> = HashMap::new();
@@ -70,6 +73,11 @@ pub fn mappings(seen: &[Seen]) -> HashMap<u64, Mapping> {
             let mapping = mappings.entry(area.inode).or_default();
             mapping.shared |= area.perms.shared;
             mapping.writable |= area.perms.shared && area.flags.has("mw");
+            let is_memory = matches!(&area.name, MapName::File { path, .. } if path.starts_with(SHARED_MEMORY));
+            if is_memory && mapping.writable && !mapping.is_own_memory {
+                let user = outside::user_of((area.device.to_dev_t(), area.inode), |pid| seen.iter().any(|one| one.pid == pid));
+                mapping.is_own_memory = user.is_none();
+            }
         }
         if let Ok(stat) = one.dir.stat_link("exe") {
             mappings.entry(stat.ino).or_default().executable = true;

@@ -3,10 +3,11 @@
 //! **Kept:** path, length, access mode, flags, offset; the contents of deleted files, and of those that `--save-*`, `--file` or a script
 //! wants replaced or substituted; sharing of one file by several descriptions. A file opened for writing goes back to its saved length,
 //! unless it is to go on at its end or from its start; it is gone on with at its end, too, if `cr_restart` writes to it, if somebody else
-//! appends to it as the job does, or if it has become shorter and the job writes at its end.
+//! appends to it as the job does, or if it has become shorter and the job writes at its end. Shared memory with a name (files in `/dev/shm` that the job
+//! maps to write: shm_open(3), sem_open(3)) goes with its contents unless somebody outside of the job has it, too.
 //! **Lost:** what was written into a file by reference after the checkpoint stays there, within that length; other hard links of a deleted
 //! file; owner and times of a deleted file where we lack the right.
-//! **Refused:** at restart, a file that is missing or of another type; a mapped program, library or data file whose contents changed; a file
+//! **Refused:** at restart, named shared memory of the job's own that somebody uses; a file that is missing or of another type; a mapped program, library or data file whose contents changed; a file
 //! that is read and has changed, other than by growing; one that has become shorter and is written in its middle.
 
 use std::fs;
@@ -28,11 +29,11 @@ use super::replace::{Replaced, Replacement};
 use crate::image::{Description, FileAction, Object, ObjectId, Tag};
 use crate::proc::FileStat;
 use crate::resource::actor::{Actor, Place};
-use crate::resource::outside::Outside;
+use crate::resource::outside::{Outside, user_of};
 use crate::resource::{
     Build, Built, Capture, Change, Difference, Disposed, FileFacts, FileKind, Identity, KindError, Opened, Plan, Probe, Question, Uses,
 };
-use crate::sys::Errno;
+use crate::sys::{Errno, descriptor};
 
 /// Regular files.
 pub struct Regular;
@@ -65,6 +66,9 @@ pub struct RegularV1 {
     /// Whether somebody decided at the restart that it is taken as it is.
     #[serde(default)]
     pub is_accepted: bool,
+    /// It is shared memory by a name, which the job writes in its memory: no time of change tells whether it was.
+    #[serde(default)]
+    pub in_memory: bool,
 }
 
 /// Files of one process in `/proc` have the mode of regular files, but not their nature.
@@ -114,7 +118,9 @@ impl FileKind for Regular {
         let is_written = probes.iter().any(|probe| probe.is_writable());
         let open =
             || open::reopen_to_read(first.copy()?).map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno));
-        capture_path(first.link, first.stat, open, is_written, cx)
+        let state = capture_path(first.link, first.stat, open, is_written, cx)?;
+        let in_memory = |probe: &&Probe<'_>| probe.link.starts_with("/dev/shm") && probe.area().is_some_and(|area| area.flags.has("mw"));
+        Ok(RegularV1 { in_memory: probes.iter().any(|probe| in_memory(&probe)), ..state })
     }
 
     fn question(&self) -> Question {
@@ -148,13 +154,13 @@ impl FileKind for Regular {
             }
             (FileAction::Merge | FileAction::Ignore | FileAction::Append, Keep::Saved) => state.keep = Keep::Reference,
             (FileAction::Replace, Keep::Saved | Keep::Deleted) => match state.difference(path) {
-                None if state.keep == Keep::Saved => {
+                None if state.keep == Keep::Saved && !state.in_memory => {
                     state.keep = Keep::Reference;
                     state.action = FileAction::Merge;
                     return Ok(disposed);
                 }
                 None => {}
-                Some(difference) if difference.is_missing => {}
+                Some(difference) if difference.is_missing || state.in_memory => {}
                 Some(_) => {
                     let text = format!("{} has changed since the checkpoint: the saved contents take its place", path.display());
                     disposed.warnings.push(text);
@@ -174,10 +180,10 @@ impl FileKind for Regular {
     }
 
     fn plan(&self, state: &RegularV1, (id, _): (ObjectId, &Object), cx: &mut Plan<'_>) -> Result<(), KindError> {
-        if state.keep != Keep::Reference {
-            return Ok(());
-        }
         let path = (cx.path)(&state.path);
+        if state.keep != Keep::Reference {
+            return if state.takes_place_of_memory() && !cx.is_proof { free_of_writers(&path, cx.actor) } else { Ok(()) };
+        }
         let uses = cx.uses[id as usize];
         let found = match cx.actor.look(&path) {
             Err(Errno::ENOENT) if state.is_made_when_missing(uses) => return parent_exists(&path, cx.actor),
@@ -269,6 +275,11 @@ impl FileKind for Regular {
 }
 
 impl RegularV1 {
+    /// Whether the memory of the job takes the place of what is at the path, which others might have in theirs.
+    fn takes_place_of_memory(&self) -> bool {
+        self.in_memory && self.keep == Keep::Saved && self.action == FileAction::Replace
+    }
+
     /// Whether it goes back to its saved length when the job can write it.
     fn goes_back(&self) -> bool {
         !matches!(self.action, FileAction::Ignore | FileAction::Append)
@@ -357,7 +368,20 @@ pub fn capture_path(
     }
     let (mtime, owner) = ((stat.mtime_s, stat.mtime_ns), (stat.uid, stat.gid));
     let path = cx.choice.path.take().unwrap_or(path);
-    Ok(RegularV1 { path, keep, dev: stat.dev, ino: stat.ino, size, mtime, mode: stat.mode, owner, evidence, action, is_accepted: false })
+    Ok(RegularV1 {
+        path,
+        keep,
+        dev: stat.dev,
+        ino: stat.ino,
+        size,
+        mtime,
+        mode: stat.mode,
+        owner,
+        evidence,
+        action,
+        is_accepted: false,
+        in_memory: false,
+    })
 }
 
 /// What stands at the path at restart.
@@ -445,6 +469,20 @@ fn make(path: &Path, mode: u32, actor: &Arc<Actor>) -> Result<Place, KindError> 
     let place = actor.place(path).map_err(|errno| actor.refusal("make", path, errno))?;
     let made = place.open(libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY, mode & 0o7777);
     made.map(|_| place).map_err(|errno| actor.refusal("make", path, errno))
+}
+
+/// Refuses to take memory away under somebody's feet: whoever opens the name from then on would have other memory than those who have it already.
+fn free_of_writers(path: &Path, actor: &Actor) -> Result<(), KindError> {
+    let Ok(file) = actor.open(path, libc::O_RDONLY | libc::O_NONBLOCK, None) else { return Ok(()) };
+    if !descriptor::is_open_to_write(file.as_fd()) {
+        return Ok(());
+    }
+    let user = stat::fstat(&file).ok().and_then(|found| user_of((found.st_dev, found.st_ino), |_| false));
+    let name = path.display();
+    let remedy = format!(
+        "end who uses it; or give the job a copy without a name: --file '{name}=substitute', or the memory as it is: --file '{name}=merge'"
+    );
+    Err(KindError::Taken { what: format!("the shared memory {name}"), by: user, remedy })
 }
 
 fn parent_exists(path: &Path, actor: &Actor) -> Result<(), KindError> {

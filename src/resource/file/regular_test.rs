@@ -21,6 +21,7 @@ fn state(size: u64, evidence: Option<Evidence>) -> RegularV1 {
         evidence,
         action: FileAction::Merge,
         is_accepted: false,
+        in_memory: false,
     }
 }
 
@@ -234,6 +235,7 @@ fn with_keep(keep: Keep, path: &Path) -> RegularV1 {
         evidence: None,
         action: FileAction::Merge,
         is_accepted: false,
+        in_memory: false,
     }
 }
 

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Keep, Made};
 use crate::image::{Description, Object, ObjectId, Snapshot, Tag};
-use crate::proc::{self, ProcDir};
 use crate::resource::file::open::reopen;
+use crate::resource::outside::user_of;
 use crate::resource::{Bind, Build, Built, Capture, FileKind, KindError, Numbered, Opened, Plan, Probe};
 use crate::sys::mqueue::{self, Limits, Message};
 use crate::sys::{Errno, ipc};
@@ -98,7 +98,7 @@ impl FileKind for PosixQueue {
         let failed = |attempt: &str, errno| KindError::path(attempt, &name, errno);
         let queue = reopen(first.copy()?, libc::O_RDWR | libc::O_NONBLOCK).map_err(|errno| failed("open the message queue", errno))?;
         let (limits, count) = mqueue::look(queue.as_fd()).map_err(|errno| failed("look at the message queue", errno))?;
-        let outsider = user(first.stat.dev, first.stat.ino, |pid| cx.facts.is_member(pid));
+        let outsider = user_of((first.stat.dev, first.stat.ino), |pid| cx.facts.is_member(pid));
         let mut state = PosixQueueV1 {
             is_deleted: first.is_deleted(),
             keep: if outsider.is_some() { Keep::Reference } else { Keep::Own },
@@ -260,7 +260,7 @@ impl PosixQueueV1 {
         match found {
             Err(errno) => There::Unseen(errno),
             Ok((found, limits)) if found.st_ino != self.ino || limits != self.limits() => There::Another,
-            Ok((found, _)) => user(found.st_dev, found.st_ino, |_| false).map_or(There::Free, There::Used),
+            Ok((found, _)) => user_of((found.st_dev, found.st_ino), |_| false).map_or(There::Free, There::Used),
         }
     }
 
@@ -292,18 +292,6 @@ impl PosixQueueV1 {
         mqueue::unlink(&name)?;
         Ok(queue)
     }
-}
-
-/// Somebody who has a queue open, as far as we may see: none of those, and not we.
-fn user(dev: u64, ino: u64, is_one_of_those: impl Fn(i32) -> bool) -> Option<i32> {
-    let us = std::process::id().cast_signed();
-    let others = proc::all_pids().unwrap_or_default().into_iter().filter(|pid| *pid != us && !is_one_of_those(*pid));
-    let has = |pid: &i32| {
-        let Ok(dir) = ProcDir::open(*pid) else { return false };
-        let mut open = dir.descriptors().unwrap_or_default().into_iter();
-        open.any(|fd| dir.stat_link(&format!("fd/{fd}")).is_ok_and(|stat| (stat.dev, stat.ino) == (dev, ino)))
-    };
-    others.into_iter().find(has)
 }
 
 /// Who is told of the first message: the queue shows it when it is read like a file.
