@@ -221,7 +221,8 @@ fn begin(site: &Site, row: &Row, program: PathBuf) -> Verdict<Job> {
         return Err(failed(format_args!("{} was not built", program.display())));
     }
     let mut command = if row.leads_session { site.session_leader(&program) } else { site.command(&program) };
-    command.args(row.arguments);
+    // Programs that ask for checkpoints themselves must find the tools.
+    command.args(row.arguments).env("REPRISE_BINDIR", site.tool(""));
     let job = site.start(command)?;
     site.wait_ready(&job)?;
     Ok(job)

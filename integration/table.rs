@@ -161,6 +161,12 @@ const EXE_OF_NOBODY: &[(Journey, &str)] = &[(Unprivileged, "nobody may not set /
 const EXE_MOVES: &[(Journey, &str)] =
     &[(Unprivileged, "nobody may not set /proc/PID/exe; it stays cr_restart"), (Elsewhere, "its own file moves, and it says so")];
 
+/// Why a program that restarts a child of its own with its id does not make these journeys.
+const LIBCR_IDS: &[(Journey, &str)] = &[
+    (Unprivileged, "it restarts a child with its id, which nobody may not choose"),
+    (Namespace, "it restarts a child with its id, which nobody may not choose"),
+];
+
 /// Every row, by name.
 pub const ROWS: &[Row] = &[
     row("accept").refused("descriptor"),
@@ -237,6 +243,7 @@ pub const ROWS: &[Row] = &[
     row("lease"),
     row("libcr_basics"),
     row("libcr_callback"),
+    row("libcr_request").not(LIBCR_IDS),
     row("limit"),
     row("lock_wait"),
     row("locked"),

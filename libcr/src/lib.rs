@@ -9,10 +9,14 @@
 #![allow(non_upper_case_globals, reason = "names of the C interface")]
 
 mod callback;
+mod checkpoints;
 mod handler;
 mod hook;
 mod list;
 mod page;
+mod poll;
+mod request;
+mod restarts;
 mod round;
 mod run;
 mod runtime;
@@ -22,6 +26,7 @@ mod spin;
 mod sys;
 mod text;
 mod thread;
+mod tool;
 
 /// `cri_signum`: the reserved signal.
 #[unsafe(no_mangle)]

@@ -36,12 +36,16 @@ static OVER: AtomicU32 = AtomicU32::new(0);
 /// Does whatever this thread can do for a checkpoint now, be it in a signal handler or not.
 pub fn attend() {
     let Some(page) = control() else { return };
+    if page.ask.load(Acquire) == page.done.load(Acquire) {
+        return;
+    }
+    // Whoever moves the round on must not be called into its own seat on the way.
+    let mask = sys::set_mask(sys::EVERYTHING);
     notice(page);
     if matches!(page.phase.load(Acquire), SIGNALS | PARKED | RESUMING) && seat::claim(sys::own_tid()) {
-        let mask = sys::set_mask(sys::EVERYTHING);
         serve(page.taken.load(Acquire));
-        sys::set_mask(mask);
     }
+    sys::set_mask(mask);
 }
 
 /// Takes up a question that nobody has noticed, or whose time has come.

@@ -14,7 +14,7 @@ use libcr_wire::{Control, KIND_LIBRARY, SIGNAL, code};
 
 use crate::list::List;
 use crate::run::Group;
-use crate::{handler, page, round, section, sys};
+use crate::{handler, page, request, round, section, sys};
 
 /// What the library knows of one thread.
 pub struct Thread {
@@ -237,6 +237,7 @@ extern "C" fn in_child() {
         unsafe { libc::pthread_setspecific(key, core::ptr::null()) };
     }
     section::reset();
+    request::reset();
     handler::forget_helper();
     if let Some(page) = control() {
         round::reset(page);

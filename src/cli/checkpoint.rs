@@ -84,7 +84,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let program = program();
     let (mut said, operands) = program.parse(args);
     said.general.json |= wants_json && operands.is_err();
-    let mut reporter = Reporter::new(streams, said.general, said.kmsg);
+    let mut reporter = Reporter::new(streams, said.general, said.kmsg).answers_to(said.participation.asker);
     let requester = nix::unistd::getpid().as_raw();
     let request = operands.and_then(|operands| Ok(high::checkpoint_request(&said, &operands, requester)?));
     let mut request = match request {
@@ -196,7 +196,10 @@ fn save(
     reporter.log(policies.take_log());
     match result {
         Ok(report) if report.is_dry_run => reporter.decisions(&report, &report.decisions, &messages),
-        Ok(report) => reporter.success(&report, &text::checkpoint_summary(&report), &messages),
+        Ok(report) => {
+            reporter.answer(0, 0, "");
+            reporter.success(&report, &text::checkpoint_summary(&report), &messages);
+        }
         Err(failure) => return failed(&failure, &messages, &mut policies, reporter),
     }
     0

@@ -21,7 +21,8 @@ pub fn checkpoint_request(said: &CheckpointSaid, operands: &[OsString], requeste
     };
     Ok(CheckpointRequest {
         targets: vec![Target { scope: said.scope, id: process_id(id)?.into() }],
-        requester,
+        // Started by libcr, we stand for the program that has called it.
+        requester: said.participation.asker.map_or(requester, |asker| asker.pid),
         destination: destination(said.place.as_ref(), id),
         creation: said.creation.clone(),
         sync: said.sync,
@@ -71,6 +72,7 @@ pub fn restart_request(said: &RestartSaid, operands: &[OsString]) -> Result<Rest
         }
     };
     Ok(RestartRequest {
+        asker: said.asker,
         source,
         signal: said.afterwards.signal,
         restore_pgid: said.restore_pgid,
@@ -170,6 +172,7 @@ mod test {
     #[test]
     fn a_bare_file_means_the_defaults_of_the_manual() {
         let expected = RestartRequest {
+            asker: None,
             source: Source::File("context.1".into()),
             signal: None,
             restore_pgid: false,

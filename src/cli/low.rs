@@ -7,7 +7,7 @@ use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::script::Scripting;
 use super::flag::signal::Afterwards;
-use crate::engine::request::{Affinity, Clock, Creation, Omit, Owner, Participation, Source, TraceRule};
+use crate::engine::request::{Affinity, Asker, Clock, Creation, Omit, Owner, Participation, Source, TraceRule};
 use crate::image::{LostSort, Scope};
 use crate::policy::command::Commands;
 use crate::policy::relocate::Relocation;
@@ -115,6 +115,8 @@ pub struct RestartSaid {
     pub clock: Clock,
     /// On which processors it runs.
     pub affinity: Affinity,
+    /// The program that waits for the result.
+    pub asker: Option<Asker>,
 }
 
 impl Default for RestartSaid {
@@ -128,6 +130,7 @@ impl Default for RestartSaid {
             restore_sid: false,
             relocations: Vec::new(),
             omit: Omit::Maybe,
+            asker: None,
             hooks: Commands::default(),
             kmsg: Kmsg::default(),
             trust_file: false,

@@ -15,6 +15,8 @@ use super::flag::kmsg::Kmsg;
 use super::program::Program;
 use super::text::{self, Attempt};
 use crate::engine::observe::{Level, Message};
+use crate::engine::participant::asker;
+use crate::engine::request::Asker;
 use crate::error::{Class, Failure, Stage};
 use crate::image::Decision;
 use crate::policy::{LogLevel, LogLine};
@@ -35,12 +37,14 @@ pub struct Reporter<'a, 'b> {
     logged: Vec<LogLine>,
     /// The statefile that failures are about: their first line is that of cpr then.
     statefile: Option<String>,
+    /// The program that waits for the result, until it has been told.
+    asker: Option<Asker>,
 }
 
 impl<'a, 'b> Reporter<'a, 'b> {
     /// A reporter that follows these flags.
     pub fn new(streams: &'a mut Streams<'b>, general: General, kmsg: Kmsg) -> Reporter<'a, 'b> {
-        Reporter { streams, general, kmsg, logged: Vec::new(), statefile: None }
+        Reporter { streams, general, kmsg, logged: Vec::new(), statefile: None, asker: None }
     }
 
     /// From here on failures are about this statefile, and told as cpr tells them.
@@ -53,6 +57,12 @@ impl<'a, 'b> Reporter<'a, 'b> {
         if self.statefile.is_some() {
             self.about_statefile(name);
         }
+    }
+
+    /// Whom [`Reporter::answer`] answers.
+    pub fn answers_to(mut self, asker: Option<Asker>) -> Reporter<'a, 'b> {
+        self.asker = asker;
+        self
     }
 
     /// A line on stdout, unless stdout belongs to JSON.
@@ -101,6 +111,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
 
     /// A command line that is refused.
     pub fn refusal<S>(&mut self, program: &Program<S>, refusal: &Refusal) {
+        self.answer(refusal.errno(), 0, &refusal.text);
         let text = match (refusal.reason, &refusal.remedy) {
             (super::exit::Reason::Usage, _) => program.usage_message(&refusal.text),
             (_, Some(remedy)) => format!("{}\n  {}: {remedy}", refusal.text, text::class(Class::Args)),
@@ -127,6 +138,7 @@ impl<'a, 'b> Reporter<'a, 'b> {
 
     /// A failed request about which a policy has said all there is to say: nothing but the object, if objects are wanted.
     pub fn failure_in_silence(&mut self, failure: &Failure, status: u8, messages: &[Message]) {
+        self.answer(failure.code, 0, &failure.to_string());
         if self.general.json {
             let object = self.with_log(failure_object(failure, status, messages));
             self.print(&object.to_string());
@@ -139,8 +151,17 @@ impl<'a, 'b> Reporter<'a, 'b> {
         lines.iter().filter(|line| least <= line.level).for_each(|line| self.complain(&text::log_line(line)));
     }
 
+    /// Tells the program that has asked through libcr what has become of it, the first time something has.
+    pub fn answer(&mut self, code: i32, lead: i32, said: &str) {
+        if let Some(asker) = self.asker.take() {
+            asker::over(&asker, code, lead, said);
+        }
+    }
+
     /// A failed request.
     pub fn failure(&mut self, attempt: Attempt, failure: &Failure, status: u8, messages: &[Message]) {
+        let said = messages.iter().map(text::message).chain([text::failure(attempt, failure)]).collect::<Vec<_>>().join("\n");
+        self.answer(failure.code, 0, &said);
         if self.general.json {
             let object = self.with_log(failure_object(failure, status, messages));
             return self.print(&object.to_string());

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::engine_calls::Engine;
 use super::exit::{self, Ending, Refusal};
-use super::flag::{Flag, clock, general, hook, ids, kmsg, omit, relocation, script, signal, source, under};
+use super::flag::{Flag, clock, general, hook, ids, kmsg, omit, participation, relocation, script, signal, source, under};
 use super::low::RestartSaid;
 use super::namespace::{self, Entered, Inner};
 use super::own_terminal::OwnTerminal;
@@ -37,6 +37,7 @@ pub fn program() -> Program<RestartSaid> {
         hook::flags(),
         script::flags(),
         omit::flags(),
+        participation::of_restart(),
         waiting(),
         kmsg::flags(),
         general::verbose(None),
@@ -107,7 +108,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     let program = program();
     let (mut said, operands) = program.parse(args);
     said.general.json |= wants_json && operands.is_err();
-    let mut reporter = Reporter::new(streams, said.general, said.kmsg);
+    let mut reporter = Reporter::new(streams, said.general, said.kmsg).answers_to(said.asker);
     let request = operands.and_then(|operands| {
         let request = high::restart_request(&said, &operands)?;
         preflight::source(&request.source)?;
@@ -285,6 +286,7 @@ impl Restart<'_, '_, '_> {
             self.reporter.decisions(report, &report.decisions, messages);
             return Ending::Status(0);
         }
+        self.reporter.answer(0, report.lead.unwrap_or(0), "");
         let summary = text::restart_summary(report);
         // One object with all that is said until here; else the summary comes before what scripts say.
         if !self.reporter.is_json() {

@@ -117,7 +117,7 @@ impl Flow<'_> {
         self.tell_frozen(&frozen)?;
         deadline.check().at(Stage::Freeze)?;
         observer.stage(Stage::Survey);
-        let mut draft = survey(&mut frozen, self.policies, losses, notes)?;
+        let mut draft = survey(&mut frozen, self.policies, losses, output.as_deref().and_then(Output::inode), notes)?;
         deadline.check().at(Stage::Survey)?;
         self.complete(&mut draft.snapshot, selection.targets())?;
 

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
@@ -105,6 +105,12 @@ impl Output {
             Output::Target(target) if failure.subject == Subject::default() => failure.about(Subject::path(target.path())),
             Output::Target(_) | Output::Descriptor(_) | Output::Directory(_) => failure,
         })
+    }
+
+    /// The file behind a descriptor that we were given. The job may have it open, too; a file of our own it does not know.
+    pub fn inode(&self) -> Option<(u64, u64)> {
+        let Output::Descriptor(file) = self else { return None };
+        file.metadata().ok().filter(|metadata| metadata.is_file()).map(|metadata| (metadata.dev(), metadata.ino()))
     }
 
     /// Makes it appear, and durable if asked for. Returns its absolute path, or none for a descriptor.

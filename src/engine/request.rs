@@ -100,6 +100,8 @@ pub enum TraceRule {
 /// One restart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestartRequest {
+    /// The program that waits for the result, if libcr has made the request for it.
+    pub asker: Option<Asker>,
     /// Where the context file comes from.
     pub source: Source,
     /// Signal for every process afterwards.

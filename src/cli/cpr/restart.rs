@@ -77,6 +77,7 @@ fn look(file: &Path) -> Result<Arc<Snapshot>, Failure> {
 fn request(file: &Path, snapshot: &Snapshot) -> RestartRequest {
     let is_saved = |id: i32| snapshot.processes.iter().any(|process| process.pid == id);
     RestartRequest {
+        asker: None,
         source: Source::Dir(file.to_owned()),
         signal: None,
         restore_pgid: snapshot.processes.iter().all(|process| is_saved(process.pgid)),

@@ -71,7 +71,7 @@ pub fn compare(snapshot: &Snapshot, plan: &Plan, pages: &Pages, job: &mut Job, n
         stopped.look_again();
     }
     // Policies have decided about the saved job; the comparison asks nobody, and says nothing about what it sees on the way.
-    let described = survey(&mut frozen, &mut Stack::default(), Losses::new(None), &mut Notes::default());
+    let described = survey(&mut frozen, &mut Stack::default(), Losses::new(None), None, &mut Notes::default());
     give_back(frozen, job);
     let found = described?.snapshot;
     for (index, saved) in snapshot.processes.iter().enumerate() {

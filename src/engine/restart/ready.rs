@@ -31,6 +31,8 @@ pub struct Ready {
     compare: bool,
     /// The context file, for programs that take part.
     path: PathBuf,
+    /// Who restarts it, as its programs are told.
+    restarter: i32,
     /// Programs whose callbacks go on.
     restarted: Vec<Restarted>,
 }
@@ -52,7 +54,8 @@ impl Ready {
             Source::Fd(fd) => std::fs::read_link(format!("/proc/self/fd/{fd}")).unwrap_or_default(),
         };
         let path = if path.has_root() { path } else { PathBuf::new() };
-        Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare, path, restarted: Vec::new() }
+        let restarter = request.asker.map_or_else(|| nix::unistd::getpid().as_raw(), |asker| asker.pid);
+        Ready { opened, standing, pages, report, signal: request.signal, compare: request.compare, path, restarter, restarted: Vec::new() }
     }
 
     /// What was made, as it stands now.
@@ -79,7 +82,7 @@ impl Ready {
     fn go(&mut self, alone: bool, notes: &mut Notes) -> Result<(), Failure> {
         let Some(Standing { job, built, plan, .. }) = self.standing.take() else { return Ok(()) };
         let snapshot = self.opened.snapshot.as_ref();
-        let restarter = nix::unistd::getpid().as_raw();
+        let restarter = self.restarter;
         let path = self.path.as_os_str().as_encoded_bytes();
         for (saved, raised) in snapshot.processes.iter().zip(&job.processes) {
             if let Some(memory) = saved.memory.and_then(|id| snapshot.memories.get(id as usize)) {

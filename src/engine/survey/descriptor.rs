@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use super::object::Objects;
 use super::reach::{By, Found};
 use super::sharing::Sharing;
-use super::{Findings, Seen};
+use super::{Findings, Inode, Seen};
 use crate::error::{At, Failure, Stage, Subject};
 use crate::image::{Description, Descriptor, ObjectId, Table};
 use crate::proc::ProcError;
@@ -53,8 +53,9 @@ fn description(probe: &Probe<'_>, object: ObjectId, part: u32) -> Result<Descrip
     })
 }
 
-/// All tables, and one descriptor for each description. Descriptors in the tables carry the number of their description.
-pub fn tables(seen: &[Seen], sharing: &Sharing) -> Result<(Vec<Table>, Vec<Found>), Failure> {
+/// All tables, and one descriptor for each description. Descriptors in the tables carry the number of their description. Those of the file that is being
+/// written are left out: a job that came back with them would cut what it has come back from.
+pub fn tables(seen: &[Seen], sharing: &Sharing, context: Option<Inode>) -> Result<(Vec<Table>, Vec<Found>), Failure> {
     let mut all: Vec<Found> = Vec::new();
     let mut tables = Vec::new();
     for &index in &sharing.tables {
@@ -70,6 +71,9 @@ pub fn tables(seen: &[Seen], sharing: &Sharing) -> Result<(Vec<Table>, Vec<Found
             if !same {
                 let link: OsString = one.dir.link(&format!("fd/{fd}")).map_err(about)?;
                 let stat = one.dir.stat_link(&format!("fd/{fd}")).map_err(about)?;
+                if context == Some((stat.dev, stat.ino)) {
+                    continue;
+                }
                 all.push(Found { seen: index, link: link.into(), stat, info, by: By::Descriptor(fd) });
             }
             let stand_in = u32::try_from(all.len() - 1).unwrap_or(u32::MAX);

@@ -67,6 +67,9 @@ impl Contents {
     }
 }
 
+/// Device and number of a file.
+pub type Inode = (u64, u64);
+
 /// What `/proc` says about one process of the job.
 struct Seen {
     /// Position in [`Frozen::processes`].
@@ -95,7 +98,13 @@ pub struct Findings<'a, 'p> {
 }
 
 /// Describes a frozen job. Processes that policies leave out stay frozen, and are not in the description.
-pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, notes: &mut Notes) -> Result<Draft, Failure> {
+pub fn survey(
+    frozen: &mut Frozen,
+    policies: &mut Stack,
+    mut losses: Losses,
+    context: Option<Inode>,
+    notes: &mut Notes,
+) -> Result<Draft, Failure> {
     let mut seen = Vec::new();
     for (position, process) in frozen.processes.iter().enumerate() {
         let about = |failure: Failure| failure.about(Subject::pid(process.pid));
@@ -114,7 +123,7 @@ pub fn survey(frozen: &mut Frozen, policies: &mut Stack, mut losses: Losses, not
         notes,
         review: Review::new(policies, review::mappings(&seen)),
     };
-    let (tables, mut found) = descriptor::tables(&seen, &sharing)?;
+    let (tables, mut found) = descriptor::tables(&seen, &sharing, context)?;
     let layouts = memory::look(&seen, &sharing, &mut found)?;
     let queued = reach::discover(&seen, &mut found, object::claim)?;
     let mut facts = object::facts(&seen, &frozen.processes);
