@@ -1,0 +1,2 @@
+set -e
+cc -O1 -o ranks ranks.c -pthread
