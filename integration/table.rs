@@ -169,7 +169,7 @@ const LIBCR_IDS: &[(Journey, &str)] = &[
 
 /// Every row, by name.
 pub const ROWS: &[Row] = &[
-    row("accept").refused("descriptor"),
+    row("accept"),
     row("affinity"),
     row("alarm"),
     row("alternate_stack"),
@@ -376,9 +376,12 @@ pub const ROWS: &[Row] = &[
     row("udp_cork").refused("still being put together"),
     row("udp_option"),
     row("umask"),
-    row("unix_backlog").refused("descriptor"),
-    row("unix_listener").refused("descriptor"),
+    row("unix_backlog").refused("not accepted yet"),
+    row("unix_listener"),
+    row("unix_name"),
+    row("unix_outside"),
     row("unix_pair"),
+    row("unix_pending"),
     row("unix_socket"),
     row("vdso"),
     row("vdso_moved"),

@@ -63,6 +63,9 @@ words! {
         Close = "close",
         /// Connected anew.
         Reconnect = "reconnect",
+        /// Kept, with the other end closed.
+        #[serde(rename = "hang_up")]
+        HangUp = "hang_up",
         /// Put back as it was on the network.
         Repair = "repair",
         /// Another path is opened in its place.

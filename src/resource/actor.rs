@@ -272,9 +272,9 @@ impl Place {
         self.actor.act(&Act::Link { file, dir: self.dir.as_fd(), name: &self.name }).map(drop)
     }
 
-    /// renameat2(2) to another name of the same directory.
+    /// renameat2(2) to another name, of the same file system.
     pub fn rename(&self, to: &Place, flags: u32) -> Result<(), Errno> {
-        self.actor.act(&Act::Rename { dir: self.dir.as_fd(), from: &self.name, to: &to.name, flags }).map(drop)
+        self.actor.act(&Act::Rename { dir: self.dir.as_fd(), from: &self.name, to_dir: to.dir.as_fd(), to: &to.name, flags }).map(drop)
     }
 
     /// What stands there; a link is a link.

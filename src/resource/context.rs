@@ -15,8 +15,9 @@ use super::file::inet::Network;
 use super::file::pts;
 use super::outside::Outside;
 use super::{Built, KindError, Parting, Uses};
-use crate::image::{DescriptionId, FileChoice, Object, Snapshot};
+use crate::image::{DescriptionId, FileChoice, Object, ObjectAction, Snapshot};
 use crate::proc::{Device, Fdinfo, FileStat, MapEntry, ProcDir, Status};
+use crate::sys::diag::{Diag, UnixSocket};
 use crate::sys::ipc::View;
 use crate::sys::{Errno, process};
 
@@ -142,6 +143,8 @@ pub struct Facts {
     pub sockets: HashMap<u64, Option<DescriptionId>>,
     /// What the kernel shows of Internet sockets.
     pub network: Network,
+    /// All Unix sockets of the machine; see [`Facts::unix`].
+    pub unix: OnceCell<Vec<UnixSocket>>,
 }
 
 /// A thread that waits in a system call.
@@ -190,6 +193,15 @@ impl Facts {
         let is_it = |one: &&Waiting| calls.contains(&one.call) && i32::try_from(one.first) == Ok(number);
         self.waiting.iter().find(is_it).map(|one| one.pid)
     }
+
+    /// All Unix sockets of the machine, looked for when somebody first asks.
+    pub fn unix(&self) -> Result<&[UnixSocket], Errno> {
+        if self.unix.get().is_none() {
+            // The cell is empty: nobody else can have set it.
+            let _unchanged = self.unix.set(Diag::open()?.all_unix()?);
+        }
+        Ok(self.unix.get().map(Vec::as_slice).unwrap_or_default())
+    }
 }
 
 /// What a kind can ask for while it captures an object.
@@ -209,6 +221,8 @@ pub struct Capture {
     pub partings: Vec<Box<dyn Parting>>,
     /// What was decided about a regular file.
     pub choice: FileChoice,
+    /// What was decided about another object, if anything.
+    pub action: Option<ObjectAction>,
     /// Things the user should know although the checkpoint succeeds; one sentence each.
     pub warnings: Vec<String>,
 }

@@ -15,7 +15,7 @@ use super::file::terminal::ModesV1;
 use super::ipc::Made;
 use super::object::{Difference, Disposed, FileFacts, Live, LiveObject, Numbered, Question, When};
 use super::{Bind, Build, Capture, Facts, KindError, Plan, Probe, TaskProbe};
-use crate::image::{Description, FileAction, Object, ObjectId, Record, Snapshot, Tag};
+use crate::image::{Description, FileAction, Object, ObjectAction, ObjectId, Record, Snapshot, Tag};
 use crate::tracee::{Answers, Batch};
 
 /// What makes two open file descriptions reach the same object.
@@ -49,6 +49,8 @@ pub struct Built {
     pub descriptors: Vec<OwnedFd>,
     /// Which of them takes the saved contents, by position.
     pub contents: Option<usize>,
+    /// Other descriptors that the kind needs until the job runs; their meaning is the kind's.
+    pub beside: Vec<OwnedFd>,
     /// Files that had to be made by name; a restart that fails removes them.
     pub made: Vec<Place>,
     /// Descriptions that write go on at its end, wherever that is.
@@ -190,6 +192,16 @@ pub trait FileKind: Sync + 'static {
     /// Whether the object can be saved, as far as that shows before it is captured: policies are told.
     fn is_restorable(&self, _probe: &Probe<'_>, _facts: &Facts) -> bool {
         true
+    }
+
+    /// Why such an object cannot be saved unless a policy decides what becomes of it. The sockets in `facts` have no numbers yet.
+    fn obstacle(&self, _probe: &Probe<'_>, _facts: &Facts) -> Option<KindError> {
+        None
+    }
+
+    /// Whether it carries out this decision about an object: it finds it in [`Capture::action`].
+    fn takes(&self, _action: ObjectAction) -> bool {
+        false
     }
 
     /// Of a kind with [`Question::File`]: what policies are told about the file.
@@ -367,6 +379,8 @@ pub trait AnyFileKind: Sync {
     fn question(&self) -> Question;
     fn accepts(&self, probes: &[&Probe<'_>]) -> bool;
     fn is_restorable(&self, probe: &Probe<'_>, facts: &Facts) -> bool;
+    fn obstacle(&self, probe: &Probe<'_>, facts: &Facts) -> Option<KindError>;
+    fn takes(&self, action: ObjectAction) -> bool;
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError>;
     fn named(&self, facts: &Facts) -> Vec<Named>;
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<Record, KindError>;
@@ -395,6 +409,12 @@ impl<K: FileKind> AnyFileKind for K {
     }
     fn is_restorable(&self, probe: &Probe<'_>, facts: &Facts) -> bool {
         FileKind::is_restorable(self, probe, facts)
+    }
+    fn obstacle(&self, probe: &Probe<'_>, facts: &Facts) -> Option<KindError> {
+        FileKind::obstacle(self, probe, facts)
+    }
+    fn takes(&self, action: ObjectAction) -> bool {
+        FileKind::takes(self, action)
     }
     fn discover(&self, probe: &Probe<'_>) -> Result<Vec<OwnedFd>, KindError> {
         FileKind::discover(self, probe)

@@ -44,8 +44,8 @@ pub enum Act<'a> {
     MakeDirectory { dir: BorrowedFd<'a>, name: &'a CStr, mode: u32 },
     /// `unlinkat(2)`; AT_REMOVEDIR in `flags` for a directory.
     Remove { dir: BorrowedFd<'a>, name: &'a CStr, flags: i32 },
-    /// `renameat2(2)` within a directory.
-    Rename { dir: BorrowedFd<'a>, from: &'a CStr, to: &'a CStr, flags: u32 },
+    /// `renameat2(2)` from a directory to another, or within one.
+    Rename { dir: BorrowedFd<'a>, from: &'a CStr, to_dir: BorrowedFd<'a>, to: &'a CStr, flags: u32 },
     /// `linkat(2)`: a name for a file that has none.
     Link { file: BorrowedFd<'a>, dir: BorrowedFd<'a>, name: &'a CStr },
 }
@@ -81,7 +81,7 @@ impl Call {
             Act::MakeFifo { dir, name, mode } => (MAKE_FIFO, 0, mode, name, c"", [dir.as_raw_fd(), -1]),
             Act::MakeDirectory { dir, name, mode } => (MAKE_DIRECTORY, 0, mode, name, c"", [dir.as_raw_fd(), -1]),
             Act::Remove { dir, name, flags } => (REMOVE, flags.cast_unsigned(), 0, name, c"", [dir.as_raw_fd(), -1]),
-            Act::Rename { dir, from, to, flags } => (RENAME, flags, 0, from, to, [dir.as_raw_fd(), -1]),
+            Act::Rename { dir, from, to_dir, to, flags } => (RENAME, flags, 0, from, to, [dir.as_raw_fd(), to_dir.as_raw_fd()]),
             Act::Link { file, dir, name } => (LINK, 0, 0, name, c"", [dir.as_raw_fd(), file.as_raw_fd()]),
         };
         let bytes = |text: &CStr| {
@@ -112,7 +112,7 @@ impl Call {
             // SAFETY: as above.
             REMOVE => check(unsafe { libc::syscall(libc::SYS_unlinkat, dir, first, self.flags) }),
             // SAFETY: as above.
-            RENAME => check(unsafe { libc::syscall(libc::SYS_renameat2, dir, first, dir, second, self.flags) }),
+            RENAME => check(unsafe { libc::syscall(libc::SYS_renameat2, dir, first, file, second, self.flags) }),
             LINK => {
                 let path = own_link(file);
                 let follow = libc::AT_SYMLINK_FOLLOW;
@@ -453,7 +453,7 @@ mod test {
         act(Act::Link { file: file.as_fd(), dir, name: c"b" }).unwrap();
         act(Act::MakeFifo { dir, name: c"fifo", mode: 0o622 }).unwrap();
         act(Act::MakeDirectory { dir, name: c"sub", mode: 0o711 }).unwrap();
-        act(Act::Rename { dir, from: c"b", to: c"sub", flags: libc::RENAME_EXCHANGE }).unwrap();
+        act(Act::Rename { dir, from: c"b", to_dir: dir, to: c"sub", flags: libc::RENAME_EXCHANGE }).unwrap();
         act(Act::Remove { dir, name: c"b", flags: libc::AT_REMOVEDIR }).unwrap();
         assert_eq!(act(Act::Remove { dir, name: c"no", flags: 0 }).unwrap_err(), Errno::ENOENT);
         let mut names: Vec<_> = std::fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -115,10 +115,28 @@ pub fn events(fd: BorrowedFd<'_>) -> Result<i16, Errno> {
     Ok(one.revents)
 }
 
-/// `listen(2)`.
+/// `listen(2)` — with room for so many clients that wait; the kernel has a limit of its own.
 pub fn listen(fd: BorrowedFd<'_>, backlog: i32) -> Result<(), Errno> {
     // SAFETY: takes numbers only.
     check(i64::from(unsafe { libc::listen(fd.as_raw_fd(), backlog) })).map(drop)
+}
+
+/// `accept4(2)` — the next client that waits; close-on-exec.
+pub fn accept(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    let (no_address, no_length) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: null pointers mean that the client's address is not wanted.
+    let accepted = check(i64::from(unsafe { libc::accept4(fd.as_raw_fd(), no_address, no_length, libc::SOCK_CLOEXEC) }))?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(accepted).unwrap_or(-1)) })
+}
+
+/// `ioctl(SIOCUNIXFILE)` — the node that the name of a Unix socket stands for, with O_PATH. EPERM: without CAP_NET_ADMIN. ENOENT: none.
+pub fn node(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const SIOCUNIXFILE: libc::c_ulong = 0x89e0;
+    // SAFETY: takes numbers only.
+    let node = check(i64::from(unsafe { libc::ioctl(fd.as_raw_fd(), SIOCUNIXFILE, 0) }))?;
+    // SAFETY: the kernel has just returned this descriptor and nobody else knows it. It is not close-on-exec, and we run nobody.
+    Ok(unsafe { OwnedFd::from_raw_fd(RawFd::try_from(node).unwrap_or(-1)) })
 }
 
 /// `socket(2)` — close-on-exec.

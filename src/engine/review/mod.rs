@@ -131,10 +131,6 @@ impl<'p> Review<'p> {
         self.policies.decided(first.link.display().to_string(), &opinion);
         match opinion.verdict {
             Verdict::Object(ObjectChoice { action: ObjectAction::Fail, .. }) => Err(refused(first, &opinion.by)),
-            Verdict::Object(ObjectChoice { action: action @ (ObjectAction::Reconnect | ObjectAction::Repair), .. }) => {
-                let what = format!("\"{}\", which {} decided,", action.word(), opinion.by);
-                Err(KindError::Unsupported { what, remedy: "decide \"close\", or { path = … }".into() }).at(Stage::Review).map_err(about)
-            }
             Verdict::Object(choice) => Ok(Some(choice)),
             _ => Ok(None),
         }

@@ -38,6 +38,7 @@ struct Group {
 /// What becomes of a group.
 enum Decision {
     Capture(FileChoice),
+    CaptureAs(ObjectAction),
     StandIn(PathBuf),
     Close,
 }
@@ -77,11 +78,15 @@ pub fn describe(
             (Decision::StandIn(path), _) => stand_in(&probes[*first], path, findings).map(|id| (id, Vec::new())),
             (_, None) => Err(unclaimed(&probes[*first])),
             (decision, Some(kind)) => {
-                let choice = if let Decision::Capture(choice) = decision { choice } else { FileChoice::default() };
+                let (choice, action) = match decision {
+                    Decision::Capture(choice) => (choice, None),
+                    Decision::CaptureAs(action) => (FileChoice::default(), Some(action)),
+                    Decision::Close | Decision::StandIn(_) => (FileChoice::default(), None),
+                };
                 let numbers_in = |index: &usize| queued.get(index).into_iter().flatten().map(|inner| objects.numbers[*inner]).collect();
                 let queues = members.iter().map(numbers_in).collect();
                 let members: Vec<&Probe<'_>> = members.iter().map(|index| &probes[*index]).collect();
-                capture(kind, &members, Capture { facts: facts.clone(), choice, queues, ..Capture::default() }, findings)
+                capture(kind, &members, Capture { facts: facts.clone(), choice, action, queues, ..Capture::default() }, findings)
             }
         };
         let Some((id, parts)) = obstacles.note(captured) else { continue };
@@ -117,7 +122,7 @@ pub fn describe_named(all: &[Seen], facts: &Facts, objects: &Objects, findings: 
                     let error = KindError::Unsupported { what, remedy: "change the decision".into() };
                     Err(Failure::new(Stage::Review, error).about(subject(&probe)))
                 }
-                Decision::Capture(_) => {
+                Decision::Capture(_) | Decision::CaptureAs(_) => {
                     capture(*kind, &[&probe], Capture { facts: facts.clone(), ..Capture::default() }, findings).map(Some)
                 }
             });
@@ -198,12 +203,13 @@ fn decide(
 ) -> Result<Decision, Failure> {
     let is_mapped = probes.iter().any(|probe| probe.is_mapping());
     let word = kind.map(AnyFileKind::word);
+    let obstacle = kind.and_then(|kind| probes.iter().find_map(|probe| kind.obstacle(probe, facts)));
     let choice = match kind.map(AnyFileKind::question) {
         Some(Question::File) => return findings.review.file(probes, word.unwrap_or_default()).map(Decision::Capture),
         Some(Question::Nothing) => None,
         None if is_mapped => return Err(unclaimed(probes[0])),
         Some(Question::Object) | None => {
-            let is_restorable = || kind.is_some_and(|kind| kind.is_restorable(probes[0], facts));
+            let is_restorable = || obstacle.is_none() && kind.is_some_and(|kind| kind.is_restorable(probes[0], facts));
             findings.review.object(probes, word, is_restorable)?
         }
     };
@@ -215,8 +221,19 @@ fn decide(
             Err(Failure::new(Stage::Review, error).about(subject(probes[0])))
         }
         Some(ObjectChoice { path: Some(path), .. }) => Ok(Decision::StandIn(path)),
-        _ if kind.is_none() => Err(unclaimed(probes[0])),
-        _ => Ok(Decision::Capture(FileChoice::default())),
+        Some(ObjectChoice { action: action @ (ObjectAction::Reconnect | ObjectAction::Repair | ObjectAction::HangUp), .. }) => {
+            if kind.is_some_and(|kind| kind.takes(action)) {
+                return Ok(Decision::CaptureAs(action));
+            }
+            let what = format!("\"{}\", which was decided for {},", action.word(), probes[0].link.display());
+            let error = KindError::Unsupported { what, remedy: "decide \"close\", or { path = … }".into() };
+            Err(Failure::new(Stage::Review, error).about(subject(probes[0])))
+        }
+        _ => match (kind, obstacle) {
+            (None, _) => Err(unclaimed(probes[0])),
+            (Some(_), Some(error)) => Err(Failure::new(Stage::Capture, error).about(subject(probes[0]))),
+            (Some(_), None) => Ok(Decision::Capture(FileChoice::default())),
+        },
     }
 }
 

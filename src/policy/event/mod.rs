@@ -87,7 +87,7 @@ pub static EVENTS: &[Entry] = &[
     entry(Name::Frozen, "frozen", Still::Always, true, "cr.fail(class, why)", schema::<JobEvent>),
     entry(Name::Process, "process", Still::Always, true, "\"omit\" or cr.fail(class, why)", schema::<ProcessEvent>),
     entry(Name::FileDisposition, "file-disposition", Still::AtCheckpoint, true, "\"merge\", \"ignore\", \"append\", \"replace\", \"substitute\", \"fail\" or { action = …, path = … }", schema::<FileEvent>),
-    entry(Name::ObjectDisposition, "object-disposition", Still::AtCheckpoint, true, "\"fail\", \"close\", \"lose\", \"reconnect\", \"repair\" or { path = … }", schema::<ObjectEvent>),
+    entry(Name::ObjectDisposition, "object-disposition", Still::AtCheckpoint, true, "\"fail\", \"close\", \"lose\", \"reconnect\", \"hang_up\", \"repair\" or { path = … }", schema::<ObjectEvent>),
     entry(Name::AreaDisposition, "area-disposition", Still::Always, true, "\"save\", \"skip\" or \"fail\"", schema::<AreaEvent>),
     entry(Name::PostCheckpoint, "post-checkpoint", Still::IfFrozen, false, "\"continue\", \"stop\" or \"kill\"", schema::<SavedEvent>),
     entry(Name::CheckpointFailed, "checkpoint-failed", Still::Never, false, "an exit status from 0 to 255", schema::<FailureEvent>),

@@ -40,7 +40,9 @@ pub mod tty_queue;
 pub mod udp;
 pub mod unix_socket;
 mod unix_socket_make;
+mod unix_socket_name;
 mod unix_socket_queue;
+mod unix_socket_refill;
 
 use crate::resource::Probe;
 use crate::sys::descriptor;

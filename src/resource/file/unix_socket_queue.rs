@@ -26,6 +26,9 @@ pub struct Message {
     /// Of a datagram: the name of its sender, as [`crate::sys::diag::UnixSocket::name`]; empty without one.
     #[serde(default, with = "serde_bytes")]
     pub from: Vec<u8>,
+    /// The socket of the job that has the name.
+    #[serde(default)]
+    pub by: Option<DescriptionId>,
     /// Descriptors on their way with its first byte.
     #[serde(default)]
     pub rights: Vec<DescriptionId>,
@@ -112,6 +115,7 @@ impl Peeked {
         let message = Message {
             data: buffer[..received.bytes].to_vec(),
             from: received.address.get(2..).unwrap_or_default().to_vec(),
+            by: None,
             rights: Vec::new(),
             sender: received.credentials.filter(|sender| *sender != NOBODY),
         };

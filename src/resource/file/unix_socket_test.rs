@@ -14,7 +14,7 @@ fn a_socket_whose_peer_is_closed_has_what_was_left() {
     std::io::Write::write_all(&mut one, b"never read").unwrap();
     drop(other);
     let round = Round::capture(&UnixSocket, &[&one]);
-    assert_eq!((&round.state.link, round.state.is_reset, round.state.shut), (&Link::Closed, true, 3));
+    assert_eq!((&round.state.link, round.state.is_reset, round.state.shut), (&Link::Closed { name: vec![] }, true, 3));
     assert_eq!(round.state.queue, [Message { data: b"left".to_vec(), ..Message::default() }]);
     assert_eq!(round.state.peer.pid, std::process::id().cast_signed());
     assert_eq!(socket::option(one.as_fd(), libc::SOL_SOCKET, libc::SO_PEEK_OFF, 4).unwrap(), (-1i32).to_ne_bytes());
