@@ -69,6 +69,11 @@ const PROGRAMS: &[Real] = &[
         "exec sh -c 'script -qec \"sh job.sh\" typescript </dev/null >/dev/null; echo $? >status; tr -d \"\\r\" <typescript | grep -v ^Script >result; cat status >>result'",
     ),
     real("limits", &["nice", "taskset"], "exec sh job.sh"),
+    real("asyncio", &["python3"], "exec python3 job.py"),
+    real("node-http", &["node"], "exec node job.js"),
+    real("redis", &["redis-server", "python3"], "exec sh job.sh"),
+    real("nginx", &["nginx", "python3"], "exec sh job.sh"),
+    real("socat", &["socat"], "exec sh job.sh"),
 ];
 
 /// Every program, interrupted once and twice.
