@@ -144,9 +144,10 @@ impl Info {
         self.0.get(28..32).and_then(|word| word.try_into().ok()).map_or(0, i32::from_ne_bytes)
     }
 
-    /// Whether the other end has acknowledged anything.
+    /// Whether the other end has ever answered: it has agreed upon something (TCPI_OPT_TIMESTAMPS, SACK, WSCALE), or acknowledged something.
     fn was_answered(&self) -> bool {
-        self.0.get(120..128).is_none_or(|word| word.iter().any(|byte| *byte != 0))
+        let has_agreed = self.0.get(5).is_none_or(|options| options & 7 != 0);
+        has_agreed || self.0.get(120..128).is_none_or(|word| word.iter().any(|byte| *byte != 0))
     }
 }
 

@@ -28,7 +28,8 @@ fn a_listener_listens_again_on_its_port() {
 
 #[test]
 fn what_a_closed_peer_has_left_is_read_before_its_end() {
-    let (_listener, mut client, server) = ends();
+    let (listener, mut client, server) = ends();
+    drop(listener);
     client.write_all(b"farewell").unwrap();
     let peer = client.local_addr().unwrap();
     drop(client);
@@ -53,11 +54,14 @@ fn a_connection_to_somebody_else_is_refused() {
 
 #[test]
 fn ended_connections_report_how() {
-    let (_listener, client, server) = ends();
+    let (listener, client, server) = ends();
+    drop(listener);
     let linger = [1i32.to_ne_bytes(), 0i32.to_ne_bytes()].concat();
     socket::set_option(client.as_fd(), libc::SOL_SOCKET, libc::SO_LINGER, &linger).unwrap();
     drop(client);
-    let round = Round::capture(&Tcp, &[&server]).build();
+    let captured = Round::capture(&Tcp, &[&server]);
+    drop(server);
+    let round = captured.build();
     assert_eq!(round.state.form, Form::Ended { unread: Stream::default(), end: End::Reset });
     let mut made = TcpStream::from(round.open(0));
     assert_eq!(made.read(&mut [0; 5]).unwrap_err().raw_os_error(), Some(libc::ECONNRESET));
