@@ -51,6 +51,8 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::unix_socket::UnixSocket,
     &file::udp::Udp,
     &file::tcp::Tcp,
+    &file::raw_socket::RawSocket,
+    &file::netlink::Netlink,
     &file::stand_in::StandIn,
     &ipc::sysv_memory::SysvMemory,
     &ipc::semaphore::Semaphore,

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod memfd;
 pub mod multicast;
 pub mod name;
+pub mod netlink;
 pub mod open;
 pub mod owner;
 pub mod path_only;
@@ -25,6 +26,7 @@ pub mod pipe;
 pub mod proc_file;
 pub mod pts;
 pub mod pty;
+pub mod raw_socket;
 pub mod regular;
 pub mod replace;
 pub mod signalfd;
@@ -116,16 +118,23 @@ fn anonymous(class: &str) -> String {
 
 fn socket(probe: &Probe<'_>) -> String {
     let option = |option| probe.copy().ok().and_then(|copy| descriptor::socket_option(copy, option).ok());
-    let (domain, kind) = (option(libc::SO_DOMAIN), option(libc::SO_TYPE));
-    let word = match (domain, kind) {
-        (Some(libc::AF_UNIX), _) => "a Unix socket",
-        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_STREAM)) => "a TCP socket",
-        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_DGRAM)) => "a UDP socket",
-        (Some(libc::AF_INET | libc::AF_INET6 | libc::AF_PACKET), Some(_)) => "a raw network socket",
-        (Some(libc::AF_NETLINK), _) => "a netlink socket",
-        (Some(libc::AF_VSOCK), _) => "a VM socket",
-        (Some(domain), _) => return format!("a socket of address family {domain}"),
-        (None, _) => "a socket",
+    let (domain, kind, protocol) = (option(libc::SO_DOMAIN), option(libc::SO_TYPE), option(libc::SO_PROTOCOL));
+    let word = match (domain, kind, protocol) {
+        (Some(libc::AF_UNIX), ..) => "a Unix socket",
+        (Some(libc::AF_INET | libc::AF_INET6), _, Some(libc::IPPROTO_MPTCP)) => "an MPTCP socket",
+        (Some(libc::AF_INET | libc::AF_INET6), _, Some(libc::IPPROTO_SCTP)) => "an SCTP socket",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_STREAM), _) => "a TCP socket",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(libc::SOCK_DGRAM), _) => "a UDP socket",
+        (Some(libc::AF_INET | libc::AF_INET6), Some(_), _) => "a raw network socket",
+        (Some(libc::AF_PACKET), ..) => "a packet socket",
+        (Some(libc::AF_XDP), ..) => "an XDP socket",
+        (Some(libc::AF_NETLINK), ..) => "a netlink socket of this protocol",
+        (Some(libc::AF_VSOCK), ..) => "a VM socket",
+        (Some(libc::AF_ALG), ..) => "a socket of the kernel's ciphers (AF_ALG)",
+        (Some(libc::AF_CAN), ..) => "a CAN socket",
+        (Some(libc::AF_BLUETOOTH), ..) => "a Bluetooth socket",
+        (Some(domain), ..) => return format!("a socket of address family {domain}"),
+        (None, ..) => "a socket",
     };
     word.to_owned()
 }
