@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use nix::unistd::{Gid, Uid, fchown};
 use serde::{Deserialize, Serialize};
@@ -143,9 +144,16 @@ pub fn give(fd: BorrowedFd<'_>, (uid, gid): (u32, u32)) {
     let _unchanged = fchown(fd, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
 }
 
-/// Binds a socket, or says in words why it cannot be.
+/// Binds a socket, or says in words why it cannot be. The kernel gives the addresses of whoever has just ended back a moment later.
 pub fn bind(fd: BorrowedFd<'_>, address: &Address, what: &str) -> Result<(), KindError> {
-    socket::bind(fd, &address.0).map_err(|errno| refusal(what, address, errno))
+    const PATIENCE: Duration = Duration::from_secs(2);
+    let begun = Instant::now();
+    loop {
+        match socket::bind(fd, &address.0) {
+            Err(Errno::EADDRINUSE) if address.port() != 0 && begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(20)),
+            bound => return bound.map_err(|errno| refusal(what, address, errno)),
+        }
+    }
 }
 
 /// Why an address cannot be had.
