@@ -52,7 +52,7 @@ pub static FILE_KINDS: &[&dyn AnyFileKind] = &[
     &file::udp::Udp,
     &file::tcp::Tcp,
     &file::raw_socket::RawSocket,
-    &file::netlink::Netlink,
+    &file::netlink_socket::NetlinkSocket,
     &file::stand_in::StandIn,
     &ipc::sysv_memory::SysvMemory,
     &ipc::semaphore::Semaphore,

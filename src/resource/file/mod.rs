@@ -17,7 +17,7 @@ pub mod lock;
 pub mod memfd;
 pub mod multicast;
 pub mod name;
-pub mod netlink;
+pub mod netlink_socket;
 pub mod open;
 pub mod owner;
 pub mod path_only;

@@ -17,11 +17,11 @@ use crate::resource::{Build, Built, Capture, FileKind, KindError, Opened, Probe}
 use crate::sys::{Errno, socket};
 
 /// Netlink sockets.
-pub struct Netlink;
+pub struct NetlinkSocket;
 
 /// A socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NetlinkV1 {
+pub struct NetlinkSocketV1 {
     /// SOCK_RAW or SOCK_DGRAM.
     pub kind: i32,
     /// NETLINK_ROUTE …
@@ -58,9 +58,9 @@ const OPTIONS: Table = (
 const KNOWN: &[i32] =
     &[libc::NETLINK_ROUTE, libc::NETLINK_USERSOCK, libc::NETLINK_SOCK_DIAG, libc::NETLINK_KOBJECT_UEVENT, libc::NETLINK_GENERIC];
 
-impl FileKind for Netlink {
-    type State = NetlinkV1;
-    const TAG: Tag = Tag::new("netlink", 1);
+impl FileKind for NetlinkSocket {
+    type State = NetlinkSocketV1;
+    const TAG: Tag = Tag::new("netlink_socket", 1);
 
     fn word(&self) -> &'static str {
         "socket"
@@ -70,7 +70,7 @@ impl FileKind for Netlink {
         inet::sort(probe).is_some_and(|(family, _, protocol)| family == libc::AF_NETLINK && KNOWN.contains(&protocol))
     }
 
-    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<NetlinkV1, KindError> {
+    fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<NetlinkSocketV1, KindError> {
         let (probe, fd) = (probes[0], probes[0].copy()?);
         let (_, kind, protocol) = inet::sort(probe).unwrap_or_default();
         let attempt = |errno| KindError::host("look at a netlink socket", errno);
@@ -86,10 +86,10 @@ impl FileKind for Netlink {
         let peer = socket::peer_address(fd).ok().map(|peer| address(&peer)).filter(|peer| *peer != (0, 0));
         let options = [socket_option::capture(fd)?, inet_option::capture(fd, &[OPTIONS])?].concat();
         let owner = (probe.stat.uid, probe.stat.gid);
-        Ok(NetlinkV1 { kind, protocol, owner, port, peer, groups: groups(fd).map_err(attempt)?, options })
+        Ok(NetlinkSocketV1 { kind, protocol, owner, port, peer, groups: groups(fd).map_err(attempt)?, options })
     }
 
-    fn build(&self, state: &NetlinkV1, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
+    fn build(&self, state: &NetlinkSocketV1, _: (ObjectId, &Object), cx: &mut Build<'_>) -> Result<Built, KindError> {
         let made = inet::create((libc::AF_NETLINK, state.kind, state.protocol), state.owner)?;
         let fd = made.as_fd();
         cx.warnings.extend(inet_option::restore(fd, &state.options, &[OPTIONS])?);
@@ -119,7 +119,7 @@ impl FileKind for Netlink {
         Ok(Built { descriptors: vec![made], ..Built::default() })
     }
 
-    fn open(&self, _: &NetlinkV1, built: &Built, _: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {
+    fn open(&self, _: &NetlinkSocketV1, built: &Built, _: &Description, _: &mut Build<'_>) -> Result<Opened, KindError> {
         open::duplicate(&built.descriptors[0]).map(Opened::New)
     }
 }
@@ -170,7 +170,7 @@ mod test {
         for group in [1u32, 5, 33] {
             socket::set_option(one.as_fd(), SOL_NETLINK, ADD_MEMBERSHIP, &group.to_ne_bytes()).unwrap();
         }
-        let captured = Round::capture(&Netlink, &[&one]);
+        let captured = Round::capture(&NetlinkSocket, &[&one]);
         assert_eq!((captured.state.port, &captured.state.groups[..]), (0x7ee7_0001, &[1, 5, 33][..]));
         drop(one);
         let round = captured.build();
