@@ -37,6 +37,7 @@ pub fn cases() -> Vec<Case> {
         ("owners", owners),
         ("unprivileged", unprivileged),
         ("messages", messages),
+        ("library", library),
     ];
     scenes.iter().map(|(journey, scene)| Case::new("cpr", journey, *scene)).collect()
 }
@@ -421,6 +422,15 @@ fn unprivileged(site: &Site) -> Verdict {
     finishes(site, &job)?;
     ok(site, &["-D", "state"])?;
     ensure(!site.context("state").exists(), || "it is still there".to_owned())
+}
+
+/// The C library: what the guide's examples do.
+fn library(site: &Site) -> Verdict {
+    let path = format!("{}:{}", site.base.join("bin").display(), std::env::var("PATH").unwrap_or_default());
+    let mut command = site.command(site.base.join("programs/load/ckpt_guide"));
+    command.env("PATH", path).env("HOME", site.context("")).env("LD_LIBRARY_PATH", site.base.join("programs"));
+    let ran = site.run(&mut command)?;
+    ensure(ran.end == End::Code(0) && ran.stdout.ends_with("PASS\n"), || format!("{}:\n{}{}", ran.end, ran.stdout, ran.stderr))
 }
 
 /// Messages of the tables that a path leads to.

@@ -124,6 +124,7 @@ fn elsewhere(site: &Site, row: &Row) -> Verdict {
     fs::copy(site.program(row.program), &program).attempt("copy the program")?;
     // Programs with libcr look for it beside themselves.
     fs::copy(site.program("libcr.so.0"), own.join("libcr.so.0")).attempt("copy libcr")?;
+    fs::copy(site.program("libcpr.so.0"), own.join("libcpr.so.0")).attempt("copy libcpr")?;
     let job = begin(site, row, program)?;
     site.checkpoint_and_kill(row.checkpoint, &context, &job)?;
     fs::rename(&old, &new).attempt("move the working directory")?;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The programs under test.
-pub const TOOLS: &[&str] = &["cr_checkpoint", "cr_restart", "cr_run", "cr_info", "cr_hooks", "cpr"];
+pub const TOOLS: &[&str] = &["cr_checkpoint", "cr_restart", "cr_run", "cr_info", "cr_hooks", "cpr", "cview"];
 
 /// The suite itself, in the run's directory: it starts itself again for every case.
 pub const SUITE: &str = "journeys";

@@ -241,6 +241,7 @@ pub const ROWS: &[Row] = &[
     row("jit").refused_to_nobody("CAP_CHECKPOINT_RESTORE"),
     row("large"),
     row("lease"),
+    row("ckpt_handlers"),
     row("libcr_basics"),
     row("libcr_callback"),
     row("libcr_request").not(LIBCR_IDS),

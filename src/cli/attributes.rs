@@ -61,6 +61,13 @@ fn text_of(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
+/// The files of `cpr`: the named one before those of the user.
+pub fn named_and_of_user(path: Option<&Path>) -> Result<Attributes, Failure> {
+    let mut all = named(path)?;
+    all.0.extend(of_user()?.0);
+    Ok(all)
+}
+
 /// The files of `cpr`: `$HOME/.cpr`, and that of the machine; those that are there.
 pub fn of_user() -> Result<Attributes, Failure> {
     let own = home().map(|home| home.join(".cpr"));

@@ -8,6 +8,7 @@
 pub mod attributes;
 pub mod checkpoint;
 pub mod cpr;
+pub mod cview;
 pub mod engine_calls;
 pub mod exit;
 pub mod flag;
@@ -56,6 +57,7 @@ mod test {
         check(&super::restart::program());
         check(&super::run::program());
         check(&super::cpr::program());
+        check(&super::cview::program());
         check(&super::info::program());
         check(&super::hooks::program());
     }

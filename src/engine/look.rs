@@ -42,6 +42,60 @@ pub struct SeenFile {
     pub is_mapped_only: bool,
 }
 
+/// Memory that is resident, by kind, bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kinds {
+    /// The heap.
+    pub heap: u64,
+    /// Anonymous memory other than heap and stacks.
+    pub anonymous: u64,
+    /// The stack of the first thread.
+    pub stack: u64,
+    /// Files that are mapped privately: programs and libraries.
+    pub files: u64,
+    /// What is shared with others.
+    pub shared: u64,
+}
+
+impl Kinds {
+    /// Every kind with its name.
+    pub fn named(&self) -> [(&'static str, u64); 5] {
+        [("heap", self.heap), ("anonymous", self.anonymous), ("stack", self.stack), ("files", self.files), ("shared", self.shared)]
+    }
+
+    fn add(&mut self, smaps: &str) {
+        let mut kind = &mut self.anonymous;
+        for line in smaps.lines() {
+            if let Some(rest) = line.strip_prefix("Rss:") {
+                let kib = rest.trim_end_matches("kB").trim().parse::<u64>().unwrap_or(0);
+                *kind = kind.saturating_add(kib * 1024);
+                continue;
+            }
+            let mut words = line.split_whitespace();
+            let (Some(range), Some(perms)) = (words.next(), words.next()) else { continue };
+            if !range.contains('-') || perms.len() != 4 {
+                continue;
+            }
+            kind = match words.nth(3) {
+                _ if perms.ends_with('s') => &mut self.shared,
+                Some("[heap]") => &mut self.heap,
+                Some("[stack]") => &mut self.stack,
+                Some(path) if path.starts_with('/') => &mut self.files,
+                _ => &mut self.anonymous,
+            };
+        }
+    }
+}
+
+/// The memory of some processes together; those that may not be looked at count for nothing.
+pub fn memory(pids: &[i32]) -> Kinds {
+    let mut kinds = Kinds::default();
+    for text in pids.iter().filter_map(|pid| ProcDir::open(*pid).ok()?.read("smaps").ok()) {
+        kinds.add(&String::from_utf8_lossy(&text));
+    }
+    kinds
+}
+
 /// All processes of a user, or of everybody, without threads of the kernel, ascending.
 pub fn processes(uid: Option<u32>) -> Result<Vec<Seen>, ProcError> {
     let mut groups = ControlGroups::new();
@@ -128,6 +182,19 @@ pub fn files(id: Id) -> Result<Vec<SeenFile>, SelectError> {
 mod test {
     use super::*;
     use crate::policy::attribute::IdType;
+
+    #[test]
+    fn memory_is_told_by_kind() {
+        let area = |head: &str, kib: u64| format!("{head}\nSize: 99 kB\nRss: {kib} kB\n");
+        let text = area("1000-2000 rw-p 00000000 00:00 0   [heap]", 4)
+            + &area("3000-4000 r-xp 00000000 08:01 7   /bin/sh", 8)
+            + &area("5000-6000 rw-s 00000000 00:01 9   /dev/zero (deleted)", 16)
+            + &area("7000-8000 rw-p 00000000 00:00 0 ", 32)
+            + &area("9000-a000 rw-p 00000000 00:00 0   [stack]", 64);
+        let mut kinds = Kinds::default();
+        kinds.add(&text);
+        assert_eq!(kinds.named().map(|(_, bytes)| bytes / 1024), [4, 32, 64, 8, 16]);
+    }
 
     #[test]
     fn a_child_is_in_the_list_and_so_are_its_files() {

@@ -126,6 +126,13 @@ pub fn with_clean_mask(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(clean) }
 }
 
+/// `setsid(2)` in a command before it starts — it has no controlling terminal, and no signal of ours reaches it.
+pub fn in_new_session(command: &mut Command) -> &mut Command {
+    let leave = || Ok(nix::unistd::setsid().map(drop)?);
+    // SAFETY: the closure runs between fork and exec. It makes one system call, allocates nothing and takes no lock.
+    unsafe { command.pre_exec(leave) }
+}
+
 /// `prctl(2)` PR_SET_PDEATHSIG in a command before it starts — it is killed when the thread that starts it ends.
 pub fn killed_with_parent(command: &mut Command) -> &mut Command {
     let parent = nix::unistd::getpid();

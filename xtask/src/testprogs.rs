@@ -30,6 +30,8 @@ const LIBRARIES_OF_LIBCR: &[(&str, &str)] = &[
     ("libcr_omit.so", "libcr_omit.so.0"),
     ("libcr.so", "libcr.so"),
     ("libcr.a", "libcr.a"),
+    ("libcpr.so", "libcpr.so.0"),
+    ("libcpr.so", "libcpr.so"),
 ];
 
 /// One source and the program it becomes.
@@ -64,6 +66,8 @@ fn build_libcr() -> Outcome {
         "libcr-run",
         "--package",
         "libcr-omit",
+        "--package",
+        "libcpr",
     ]))?;
     let (from, to) = (target().join("libcr"), target().join("testprogs"));
     fs::create_dir_all(&to).map_err(|error| format!("cannot make {}: {error}", to.display()))?;
@@ -107,7 +111,7 @@ fn remove_strangers(programs: &[Program], below: &str) {
 }
 
 fn is_stale(program: &Program) -> bool {
-    let headers = ["testprogs/journey.h", "libcr/include/libcr.h", "libcr/include/blcr_common.h"];
+    let headers = ["testprogs/journey.h", "libcr/include/libcr.h", "libcr/include/blcr_common.h", "libcpr/include/ckpt.h"];
     let header = headers.iter().filter_map(|header| modified(&workspace().join(header))).max().unwrap_or(SystemTime::UNIX_EPOCH);
     let newest = modified(&program.source).unwrap_or_else(SystemTime::now).max(header);
     // What is linked statically is as old as its library.
@@ -151,8 +155,9 @@ fn compile(program: &Program) -> Outcome {
     let mut command = Command::new(env::var_os(variable).unwrap_or_else(|| usual.into()));
     let extra = flags_of(&program.source)?;
     command.args(flags);
-    if extra.iter().any(|flag| flag == "-lcr" || flag == "-l:libcr.a" || flag == "-DWITH_LIBCR") {
+    if extra.iter().any(|flag| flag == "-lcr" || flag == "-lcpr" || flag == "-l:libcr.a" || flag == "-DWITH_LIBCR") {
         let beside = target().join("testprogs");
+        command.arg("-I").arg(workspace().join("libcpr/include"));
         command.arg("-I").arg(workspace().join("libcr/include")).arg("-L").arg(beside).arg("-Wl,-rpath,$ORIGIN");
     }
     command.arg(&program.source).arg("-o").arg(&program.binary).args(extra).args(LIBRARIES);

@@ -11,7 +11,7 @@ use crate::policy::attribute::explain::explain;
 
 /// Prints it.
 pub fn tell(said: &CprSaid, reporter: &mut Reporter<'_, '_>) -> u8 {
-    let attributes = match attributes::of_user() {
+    let attributes = match attributes::named_and_of_user(said.attributes.as_deref()) {
         Ok(attributes) => attributes,
         Err(failure) => {
             let status = exit::of_checkpoint(&failure);

@@ -2,10 +2,12 @@
 //!
 //! Relies on [`crate::engine::statefile`]. The text follows the example of the guide, with credentials and open files, which the guide promises.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::said::CprSaid;
 use crate::cli::report::Reporter;
 use crate::cli::text::Attempt;
 use crate::cli::{exit, info};
@@ -14,11 +16,13 @@ use crate::error::Failure;
 use crate::image::Snapshot;
 
 /// Shows statefiles; the exit code is that of the first with a problem.
-pub fn show(files: &[PathBuf], reporter: &mut Reporter<'_, '_>) -> u8 {
+pub fn show(said: &CprSaid, files: &[PathBuf], reporter: &mut Reporter<'_, '_>) -> u8 {
     each(files, reporter, |file, reporter| {
         let snapshot = Statefile::open(file).map_err(failure)?.read()?;
         let sayings = say(&snapshot)?;
-        if reporter.is_json() {
+        if said.records {
+            reporter.line(&records(&snapshot, &sayings));
+        } else if reporter.is_json() {
             reporter.object(&object(file, &snapshot, &sayings));
         } else {
             reporter.line(&lines(&file.display().to_string(), &snapshot, &sayings).join("\n"));
@@ -101,6 +105,23 @@ fn open_file(file: &OpenFile) -> String {
         (None, kind) => kind.to_owned(),
     };
     format!("{:>3} {mode:2}{append} at {}  {what}  {}", file.fd, file.offset, printable(&file.path.display().to_string()))
+}
+
+/// A line a process, as libcpr reads it: revision, ids, number of descriptors, time, command line, working directory, with tabs between them.
+fn records(snapshot: &Snapshot, sayings: &[Saying]) -> String {
+    let revision = snapshot.origin.program.split('.').fold(0, |sum, part| sum * 1000 + part.parse::<i64>().unwrap_or(0));
+    let seconds = snapshot.origin.realtime_ns / 1_000_000_000;
+    let escaped = |bytes: &[u8]| -> String {
+        let one = |byte: &u8| {
+            if byte.is_ascii_graphic() && *byte != b'\\' || *byte == b' ' { char::from(*byte).to_string() } else { format!("\\{byte:03o}") }
+        };
+        bytes.iter().map(one).collect()
+    };
+    let line = |one: &Saying| {
+        let (command, cwd) = (escaped(one.command.as_bytes()), escaped(one.cwd.as_os_str().as_bytes()));
+        format!("{revision}\t{}\t{}\t{}\t{}\t{}\t{seconds}\t{command}\t{cwd}", one.pid, one.ppid, one.pgrp, one.sid, one.files.len())
+    };
+    sayings.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn printable(text: &str) -> String {

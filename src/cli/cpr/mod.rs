@@ -28,7 +28,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, engine: &mut dyn Engine, st
     match form {
         Ok(Form::Checkpoint(path)) => save::save(&said, &path, engine, &mut reporter),
         Ok(Form::Restart(files)) => restart::restart(&said, &files, engine, &mut reporter),
-        Ok(Form::Info(files)) => Ending::Status(info::show(&files, &mut reporter)),
+        Ok(Form::Info(files)) => Ending::Status(info::show(&said, &files, &mut reporter)),
         Ok(Form::Delete(files)) => Ending::Status(info::delete(&files, &mut reporter)),
         Ok(Form::Explain) => Ending::Status(explain::tell(&said, &mut reporter)),
         Err(stop) => {

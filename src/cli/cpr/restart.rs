@@ -53,7 +53,7 @@ pub fn restart(said: &CprSaid, files: &[PathBuf], engine: &mut dyn Engine, repor
         scripting: Scripting { dry_run: said.dry_run, ..Scripting::default() },
         ..RestartSaid::default()
     };
-    match attributes::of_user() {
+    match attributes::named_and_of_user(said.attributes.as_deref()) {
         Ok(attributes) => cr_restart::carry_out(&low, &requests, policies::for_statefiles(&low, attributes), engine, reporter),
         Err(failure) => failed(&failure, reporter),
     }

@@ -42,6 +42,10 @@ pub struct CprSaid {
     pub explain: Vec<Id>,
     /// `--dry-run`
     pub dry_run: bool,
+    /// `--attributes`
+    pub attributes: Option<PathBuf>,
+    /// `--records`
+    pub records: bool,
 }
 
 impl AsMut<General> for CprSaid {
@@ -238,6 +242,12 @@ fn others() -> Vec<Flag<CprSaid>> {
             Ok(())
         })
         .help("Show what the attribute files say about these ids, and why"),
+        Flag::value("attributes", "FILE", |said: &mut CprSaid, value| {
+            said.attributes = Some(PathBuf::from(value));
+            Ok(())
+        })
+        .help("Read this attribute file before $HOME/.cpr"),
+        switch!("records", records).hidden().help("With -i: a line a process, for libcpr"),
         switch!("dry-run", dry_run).help("With -c and -r: take every decision and show who took it; change nothing"),
     ];
     under("Others", flags)

@@ -25,7 +25,7 @@ use crate::policy::rule::SaveFiles;
 /// Saves what `-p` names in the directory `path`.
 pub fn save(said: &CprSaid, path: &Path, engine: &mut dyn Engine, reporter: &mut Reporter<'_, '_>) -> Ending {
     reporter.about_statefile(&path.display().to_string());
-    let rule = match attributes::of_user() {
+    let rule = match attributes::named_and_of_user(said.attributes.as_deref()) {
         Ok(attributes) => AtCheckpoint::new(attributes, said.ids.clone()),
         Err(failure) => {
             let status = exit::of_checkpoint(&failure);

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::place::workspace;
 
 /// Directories with Rust files.
-const ROOTS: &[&str] = &["src", "xtask", "integration", "benches", "tests", "hooks", "lua", "libcr"];
+const ROOTS: &[&str] = &["src", "xtask", "integration", "benches", "tests", "hooks", "lua", "libcr", "libcpr"];
 /// Directories below them that hold no sources.
 const SKIPPED: &[&str] = &["target", "failed", "templates"];
 
