@@ -30,7 +30,8 @@ pub fn cases() -> Vec<Case> {
         ("memory-gone", named_memory_is_made_again),
         ("memory-used", named_memory_that_somebody_uses),
     ];
-    scenes.iter().map(|(journey, scene)| Case::new("sysv", journey, *scene)).collect()
+    let cases = scenes.iter().map(|(journey, scene)| Case::new("sysv", journey, *scene));
+    cases.chain([Case::new("postgres", "user", postgres).patient(180)]).collect()
 }
 
 fn own_ids(site: &Site) -> Verdict {
@@ -290,6 +291,58 @@ fn named_memory_that_somebody_uses(site: &Site) -> Verdict {
     written.attempt("write to the memory")?;
     ends.into_iter().try_for_each(|end| end.map(drop))?;
     ensure(job.output().contains("PASS"), || format!("the job does not share it any more: {}", job.output()))
+}
+
+/// A database server of an ordinary user: System V and named shared memory, a dozen processes, TCP on loopback. It answers as if nothing had been.
+fn postgres(site: &Site) -> Verdict {
+    namespace::prepare(site)?;
+    let Some(programs) = postgres_programs() else { return Err(skipped("not installed: postgres")) };
+    let program = |name: &str| {
+        let mut command = site.command(programs.join(name));
+        command.env("LC_ALL", "C").env("HOME", site.work()).current_dir(site.work());
+        command
+    };
+    site.run(program("initdb").args(["-D", "data", "-U", "me", "-A", "trust", "--no-sync"]))?.succeeded()?;
+    let mut server = program("postgres");
+    server.args(["-D", "data", "-c", "listen_addresses=127.0.0.1", "-c", "port=5499", "-c", "unix_socket_directories=", "-c", "jit=off"]);
+    let job = site.start(server)?;
+    let ask = |words: &str| {
+        let ran = site.run(program("psql").args(["-h", "127.0.0.1", "-p", "5499", "-U", "me", "-Atqc", words, "postgres"]))?;
+        Ok::<_, crate::verdict::Stop>((ran.end == End::Code(0), ran.stdout.trim().to_owned(), ran.stderr))
+    };
+    let answers = |words: &str, expected: &str| {
+        let mut last = String::new();
+        let is_it = crate::children::wait_until(site.patience, || match ask(words) {
+            Ok((true, answer, _)) => answer == expected,
+            Ok((false, _, complaint)) => {
+                last = complaint;
+                false
+            }
+            Err(_) => false,
+        });
+        ensure(is_it, || format!("no answer {expected} to {words}: {last}\n{}", job.output()))
+    };
+    answers("select 1", "1")?;
+    ask("create table t as select generate_series(1, 1000) i")?;
+    let context = site.context("postgres.ctx");
+    site.checkpoint_and_kill(&[], &context, &job)?;
+    let again = namespace::restart(site, &[], &context, job.pid, &job)?;
+    answers("select sum(i) from t", "500500")?;
+    ask("insert into t select generate_series(1001, 2000)")?;
+    answers("select sum(i) from t", "2001000")?;
+    nix::sys::signal::kill(again.waited, nix::sys::signal::Signal::SIGINT).attempt("tell the server to end")?;
+    let end = site.children.wait(again.waited, site.patience)?;
+    ensure(end == End::Code(0), || format!("the server ended with {end}: {}", again.output()))?;
+    site.gone()
+}
+
+/// Where the programs of PostgreSQL are: Debian has them out of the way.
+fn postgres_programs() -> Option<std::path::PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places: Vec<std::path::PathBuf> = std::env::split_paths(&path).chain(versions).collect();
+    places.retain(|place| ["postgres", "initdb", "psql"].iter().all(|name| place.join(name).is_file()));
+    places.into_iter().next()
 }
 
 /// Message queues for a language without them.
