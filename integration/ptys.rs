@@ -17,7 +17,7 @@ use crate::verdict::{Attempt, Verdict, ensure, says};
 
 /// Every promise.
 pub fn cases() -> Vec<Case> {
-    let scenes: &[(&str, Scene)] = &[("outside", outside), ("taken", taken), ("killed", killed)];
+    let scenes: &[(&str, Scene)] = &[("outside", outside), ("hung-up", hung_up), ("taken", taken), ("killed", killed)];
     scenes.iter().map(|(journey, scene)| Case::new("pseudo-terminal", journey, *scene).patient(240)).collect()
 }
 
@@ -29,13 +29,29 @@ fn outside(site: &Site) -> Verdict {
     ensure(ran.end != End::Code(0), || "a master was saved without the session at its slave".to_owned())?;
     says(&ran.stderr, "outside of the job")?;
     says(&ran.stderr, "object-disposition")?;
-    let script = site.dir.join("close.lua");
-    fs::write(&script, "local cr = require 'cr'\ncr.on('object-disposition', { kind = 'pty' }, function() return 'close' end)\n")
-        .attempt("write a script")?;
-    let script = script.display().to_string();
+    let script = script(site, "close")?;
     site.try_checkpoint(&["--process", "--hook", &script], &context, job.pid)?.succeeded()?;
     site.go(&job, "continue")?;
     site.passes(&job)
+}
+
+/// A script lets the job lose the other side.
+fn hung_up(site: &Site) -> Verdict {
+    let job = site.start_program("pty_hangup")?;
+    let script = script(site, "hang_up")?;
+    let context = site.context("job.ctx");
+    site.checkpoint_and_kill(&["--process", "--hook", &script], &context, &job)?;
+    let again = site.restart(&["--hook", &script], &context, &job)?;
+    site.go(&again, "restart")?;
+    site.passes(&again)
+}
+
+/// A script with this answer about pseudo-terminals.
+fn script(site: &Site, word: &str) -> Verdict<String> {
+    let script = site.dir.join("decide.lua");
+    let text = format!("local cr = require 'cr'\ncr.on('object-disposition', {{ kind = 'pty' }}, function() return '{word}' end)\n");
+    fs::write(&script, text).attempt("write a script")?;
+    Ok(script.display().to_string())
 }
 
 /// Somebody has the number: the job gets another, and says so.

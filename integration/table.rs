@@ -306,6 +306,7 @@ pub const ROWS: &[Row] = &[
     row("process_flag"),
     row("protection"),
     row("pty"),
+    row("pty_hangup").checkpoint(&["--process"]).refused("outside of the job"),
     row("pty_line"),
     row("pty_session"),
     row("pty_state"),

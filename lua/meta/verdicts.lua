@@ -41,7 +41,7 @@
 ---| "close" # close the descriptors that lead to it: the job finds them closed
 ---| "lose" # go on without it: for state that cannot be kept, such as namespaces of the job's own (`kind` is `namespaces`)
 ---| "reconnect" # connect to the same address anew, when the job comes back: what waited is lost. For Unix sockets whose peer has a name
----| "hang_up" # keep what waits, and let the job find the other end closed (end of file, ECONNRESET). For Unix sockets
+---| "hang_up" # keep what waits, and let the job find the other end closed (end of file, ECONNRESET). For Unix sockets, and pseudo-terminals whose slave others have
 ---| "repair" # put the connection back as it was on the network; refused, because no kind can do it in this release
 
 --- Another path that is opened in place of an object.

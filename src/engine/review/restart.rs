@@ -264,10 +264,16 @@ fn review_object((snapshot, graph): (&mut Arc<Snapshot>, &mut Graph), id: Object
             Arc::make_mut(snapshot).objects[id as usize].record = record;
         }
         ObjectChoice { path: Some(_), .. } => return refuse(format!("{name}, which the job maps and {} wants replaced,", opinion.by)),
+        // It was saved so.
+        ObjectChoice { action: ObjectAction::HangUp, .. } if was_hung_up(snapshot) => {}
         ObjectChoice { action: ObjectAction::Fail, .. } => return refuse(format!("{name}, as {} decided,", opinion.by)),
         ObjectChoice { action, .. } => return refuse(format!("\"{}\" for {kind} {name}, which {} decided,", action.word(), opinion.by)),
     }
     Ok(())
+}
+
+fn was_hung_up(snapshot: &Snapshot) -> bool {
+    snapshot.decisions.iter().any(|decision| decision.verdict == ObjectAction::HangUp.word())
 }
 
 /// Leaves out every descriptor that leads to an object.

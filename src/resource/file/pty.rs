@@ -5,7 +5,7 @@
 //! session that it controls with its foreground group, whatever is asked about sessions; descriptors of `/dev/tty`; what was hung up.
 //! **Lost:** the number, when somebody has it at the restart; status of packet mode that nobody has read; where the cursor was for the
 //! erasing of tabs; owners that the user of the restart may not give.
-//! **Refused:** a slave with a session, or descriptors, outside of the job; line disciplines other than the terminal's own.
+//! **Refused:** a slave with a session, or descriptors, outside of the job, unless a policy lets the job lose them (`"hang_up"`); line disciplines other than the terminal's own.
 //!
 //! What waits in it is taken and put back while the job stands still, by a process of its own that a killed checkpoint does not take with it.
 
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::terminal::{ModesV1, WindowV1};
 use super::tty_queue::{self, Failed, QueueV1, Visit};
 use super::{open, pts};
-use crate::image::{Description, Object, ObjectId, Tag};
+use crate::image::{Description, Object, ObjectAction, ObjectId, Tag};
 use crate::resource::{Build, Built, Capture, Control, FileKind, Identity, KindError, Opened, Plan, Probe};
 use crate::sys::{Errno, terminal};
 
@@ -100,6 +100,10 @@ impl FileKind for Pty {
 
     fn identity(&self, probe: &Probe<'_>) -> Identity {
         pts::number(probe).map_or(Identity::Description, |(mount, number)| Identity::Inode(mount, number.into()))
+    }
+
+    fn takes(&self, action: ObjectAction) -> bool {
+        action == ObjectAction::HangUp
     }
 
     /// Without its master a slave is a terminal that others hold.
@@ -217,40 +221,26 @@ fn capture_pair(
 ) -> Result<PairV1, KindError> {
     let copy = master.copy()?;
     let attempt = |errno| KindError::path("look at the pseudo-terminal", format!("/dev/pts/{}", number.1), errno);
-    let refuse = |what: String, remedy: &str| Err(KindError::Unsupported { what, remedy: remedy.into() });
-    if let Some(pid) = cx.facts.terminal_holder(number) {
-        return refuse(
-            format!("the pseudo-terminal /dev/pts/{}, which process {pid} outside of the job has open,", number.1),
-            "checkpoint that process as well, end it, or decide \"close\" in object-disposition",
-        );
-    }
+    let session = terminal::session(copy).map_err(attempt)?.filter(|session| !hangs_up(cx) || cx.facts.is_member(*session));
+    let is_shared = outsider(session, number, cx)?;
     let modes = ModesV1::of(copy).map_err(attempt)?;
     if modes.discipline != 0 {
-        return refuse(
-            format!("the pseudo-terminal /dev/pts/{} with line discipline {}", number.1, modes.discipline),
-            "let the program that has set it end first",
-        );
-    }
-    let session = terminal::session(copy).map_err(attempt)?;
-    let outside = session.filter(|session| !cx.facts.is_member(*session));
-    if let Some(session) = outside {
-        return refuse(
-            format!("the master of the pseudo-terminal /dev/pts/{}, which controls session {session} outside of the job,", number.1),
-            "checkpoint the whole tree or session, or decide \"close\" in object-disposition",
-        );
+        let what = format!("the pseudo-terminal /dev/pts/{} with line discipline {}", number.1, modes.discipline);
+        return Err(KindError::Unsupported { what, remedy: "let the program that has set it end first".into() });
     }
     let is_closed = || tty_queue::has(copy, PollFlags::POLLHUP).map_err(attempt);
     let slave_state = match is_open {
         true => Slave::Open,
-        false if is_closed()? => Slave::Closed,
+        false if hangs_up(cx) || is_closed()? => Slave::Closed,
         false => Slave::Never,
     };
     let is_packets = terminal::is_packets(copy).map_err(attempt)?;
     if is_packets && tty_queue::has(copy, PollFlags::POLLPRI).map_err(attempt)? {
         cx.warnings.push(format!("status of the packet mode of /dev/pts/{} that nobody has read is not kept", number.1));
     }
-    let visited = visit(copy, slave, slave_state)
-        .map_err(|Failed(attempt, errno)| KindError::path(attempt, format!("/dev/pts/{}", number.1), Errno::from_raw(errno)))?;
+    let visited = if is_shared { look(copy) } else { visit(copy, slave, slave_state) };
+    let visited =
+        visited.map_err(|Failed(attempt, errno)| KindError::path(attempt, format!("/dev/pts/{}", number.1), Errno::from_raw(errno)))?;
     Ok(PairV1 {
         slave: slave_state,
         modes,
@@ -264,12 +254,51 @@ fn capture_pair(
     })
 }
 
+fn hangs_up(cx: &Capture) -> bool {
+    cx.action == Some(ObjectAction::HangUp)
+}
+
+/// Whether others have the slave, which the job loses then; without a decision they are refused.
+fn outsider(session: Option<i32>, number: pts::Number, cx: &mut Capture) -> Result<bool, KindError> {
+    let path = format!("/dev/pts/{}", number.1);
+    let session = session.filter(|session| !cx.facts.is_member(*session));
+    let Some(who) = session
+        .map(|session| format!("which controls session {session}"))
+        .or_else(|| cx.facts.terminal_holder(number).map(|pid| format!("which process {pid}")))
+    else {
+        return Ok(false);
+    };
+    if hangs_up(cx) {
+        cx.warnings.push(format!(
+            "others have the pseudo-terminal {path}: the job comes back as if they had closed it, and what waits in it is lost"
+        ));
+        return Ok(true);
+    }
+    let what = if session.is_some() {
+        format!("the master of the pseudo-terminal {path}, {who} outside of the job,")
+    } else {
+        format!("the pseudo-terminal {path}, {who} outside of the job has open,")
+    };
+    Err(KindError::Unsupported {
+        what,
+        remedy: "checkpoint the whole tree or session, end who has it, or decide \"hang_up\" or \"close\" in object-disposition".into(),
+    })
+}
+
 /// What only an open slave shows.
 #[derive(Serialize, Deserialize)]
 struct Visited {
     is_exclusive: bool,
     owner: (u32, u32, u32),
     queue: QueueV1,
+}
+
+/// Looks at a slave that others have, and takes nothing out of it.
+fn look(master: BorrowedFd<'_>) -> Result<Visited, Failed> {
+    let attempt = || tty_queue::at("open the slave of");
+    let visit = Visit::new(master, true).map_err(attempt())?;
+    let owner = owner(visit.slave()).map_err(attempt())?;
+    Ok(Visited { is_exclusive: false, owner, queue: QueueV1::default() })
 }
 
 /// Looks at a slave: through a descriptor of the job if that is enough, else through one of our own, apart.
