@@ -49,6 +49,7 @@ const PARTS: &[fn() -> Vec<Case>] = &[
     crate::real::cases,
     crate::commands::cases,
     crate::looking::cases,
+    crate::participants::cases,
     crate::decisions::cases,
     crate::attributes::cases,
     crate::cpr::cases,

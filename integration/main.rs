@@ -22,6 +22,7 @@ mod observe;
 mod outsiders;
 mod ownership;
 mod pace;
+mod participants;
 mod places;
 mod prepare;
 mod ptys;

@@ -59,6 +59,15 @@ impl Built {
                 take(&from, &bin.join(tool))?;
             }
         }
+        // As in an installation: what cr_run preloads is in lib beside bin.
+        let lib = base.join("lib");
+        fs::create_dir(&lib)?;
+        for library in ["libcr_run.so.0", "libcr_omit.so.0"] {
+            let from = self.target.join("testprogs").join(library);
+            if from.is_file() {
+                take(&from, &lib.join(library))?;
+            }
+        }
         let load = programs.join("load");
         fs::create_dir(&load)?;
         for (from, to) in [("testprogs", &programs), ("testprogs/load", &load)] {

@@ -21,6 +21,7 @@ pub mod namespace;
 mod own_terminal;
 pub mod policies;
 pub mod preflight;
+mod preload;
 pub mod program;
 pub mod progress;
 pub mod report;

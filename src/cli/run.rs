@@ -13,11 +13,15 @@ use super::exit::{self, Refusal, Show, Stop};
 use super::flag::general::General;
 use super::flag::kmsg::Kmsg;
 use super::flag::{Flag, Takes, general, under};
+use super::preload;
 use super::program::Program;
 use super::report::{Reporter, Streams, show_or_refuse};
 
 /// Set to 1 in the environment of processes that checkpoints leave out.
 pub const OMIT: &str = "REPRISE_OMIT";
+
+/// Libraries that the loader loads first (ld.so(8)).
+const PRELOAD: &str = "LD_PRELOAD";
 
 /// What was said to `cr_run`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub fn program() -> Program<RunSaid> {
         about: "Start a command that can be checkpointed",
         usage: "[options] [--] command [args]",
         description: "Starts a command. Every program can be checkpointed with cr_checkpoint(1), linked statically or not, with cr_run or \
-            without: nothing is loaded into it. cr_run stays for scripts that use it, and for --omit.",
+            without. cr_run loads a small library into it where one is installed: for --omit, and for cr_checkpoint --require-libcr.",
         operands: ("command", "The command and its arguments"),
         examples: EXAMPLES,
         flags: flags.into_iter().flatten().collect(),
@@ -86,6 +90,11 @@ fn start(said: &RunSaid, command: &OsStr, args: &[OsString], reporter: &mut Repo
     } else {
         exec.env_remove(OMIT);
     }
+    let program = std::env::current_exe().ok();
+    match preload::value(said.omit, program.as_deref(), std::env::var_os(PRELOAD).as_deref()) {
+        Some(value) => exec.env(PRELOAD, value),
+        None => exec.env_remove(PRELOAD),
+    };
     crate::sys::inherited::close_again_on_exec();
     let error = exec.exec();
     // A failed exec leaves SIGPIPE with its default action (std::os::unix::process::CommandExt::exec): complaints go to a pipe at times.

@@ -13,7 +13,8 @@ use crate::docs::kinds::Section;
 use crate::place::workspace;
 
 /// Programs of `testprogs/` that need no row of their own, each with the reason.
-const NO_ROW: &[(&str, &str)] = &[("outsider", "run by the scenes of integration/outsiders.rs")];
+const NO_ROW: &[(&str, &str)] =
+    &[("libcr_refuse", "run by the scenes of integration/participants.rs"), ("outsider", "run by the scenes of integration/outsiders.rs")];
 
 /// A kind: the directory it is in, and its name.
 type Kind = (String, String);
