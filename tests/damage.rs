@@ -100,7 +100,7 @@ fn suffer(number: usize, image: &[u8], time: Duration, place: &Path) -> Vec<Stri
             let damage = if at < length { Damage::Flip(at) } else { Damage::Cut(at - length) };
             make(&file, image, damage);
             failures.extend(refused(&file).err().map(|why| format!("file {number}, {damage:?}: {why}")));
-            if turn % SAMPLE == 0 {
+            if turn.is_multiple_of(SAMPLE) {
                 let path = place.join(format!("worker.{worker}"));
                 failures.extend(refused_by_programs(&path).err().map(|why| format!("file {number}, {damage:?}: {why}")));
             }

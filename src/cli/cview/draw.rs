@@ -218,7 +218,7 @@ fn draw_restart(app: &mut App, frame: &mut Frame<'_>, area: Rect) {
     let parts = [
         (Some(Spot::Go), "[OK Go Restart]".to_owned()),
         (Some(Spot::TellMore), if long { "[Tell Me More About This Statefile]" } else { "[Tell Me More]" }.into()),
-        (Some(Spot::Remove), if long { "[Remove This Statefile]" } else { "[Remove This Statefile]" }.into()),
+        (Some(Spot::Remove), "[Remove This Statefile]".into()),
     ];
     row(app, frame, buttons, &parts);
 }

@@ -189,7 +189,10 @@ pub fn check(sort: (i32, i32, i32), address: &Address, options: &[SocketOption],
 
 /// What the kernel shows of all sockets: read once for a job, family and protocol, while the job stands still.
 #[derive(Debug, Clone, Default)]
-pub struct Network(RefCell<HashMap<(i32, i32), Rc<Vec<InetSocket>>>>);
+pub struct Network(RefCell<HashMap<FamilyAndProtocol, Rc<Vec<InetSocket>>>>);
+
+/// `AF_*` and `IPPROTO_*`.
+type FamilyAndProtocol = (i32, i32);
 
 impl Network {
     /// All sockets of a family and a protocol.

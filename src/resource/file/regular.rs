@@ -119,8 +119,8 @@ impl FileKind for Regular {
         let open =
             || open::reopen_to_read(first.copy()?).map_err(|errno| KindError::path("open for its contents", first.link.to_owned(), errno));
         let state = capture_path(first.link, first.stat, open, is_written, cx)?;
-        let in_memory = |probe: &&Probe<'_>| probe.link.starts_with("/dev/shm") && probe.area().is_some_and(|area| area.flags.has("mw"));
-        Ok(RegularV1 { in_memory: probes.iter().any(|probe| in_memory(&probe)), ..state })
+        let in_memory = |probe: &Probe<'_>| probe.link.starts_with("/dev/shm") && probe.area().is_some_and(|area| area.flags.has("mw"));
+        Ok(RegularV1 { in_memory: probes.iter().any(|probe| in_memory(probe)), ..state })
     }
 
     fn question(&self) -> Question {

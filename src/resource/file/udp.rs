@@ -189,10 +189,9 @@ fn is_sent(fd: BorrowedFd<'_>) -> Result<bool, Errno> {
 /// Every datagram in the queue, which stays as it is.
 fn peek(fd: BorrowedFd<'_>) -> Result<Vec<Datagram>, Errno> {
     let flags = libc::MSG_PEEK | libc::MSG_DONTWAIT;
-    match socket::receive(fd, &mut [0; 1], flags) {
-        Err(Errno::EAGAIN) => return Ok(Vec::new()),
-        // A pending error: it was looked for before.
-        Err(_) | Ok(_) => {}
+    // Another error is a pending one: it was looked for before.
+    if let Err(Errno::EAGAIN) = socket::receive(fd, &mut [0; 1], flags) {
+        return Ok(Vec::new());
     }
     let offset = socket::option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, 4)?;
     socket::set_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, &0i32.to_ne_bytes())?;

@@ -40,7 +40,7 @@ fn length(source: &Source) -> Vec<Complaint> {
 
 fn words(source: &Source) -> Vec<Complaint> {
     // A library for C is made of what the compiler cannot check: pointers of callers, symbols, signal handlers. The page that the engine shares with it is not.
-    let is_library = source.is_under("libcr") && !source.is_under("libcr/wire");
+    let is_library = (source.is_under("libcr") || source.is_under("libcpr")) && !source.is_under("libcr/wire");
     let may_be_unsafe = source.is_under("src/sys") || source.path.ends_with("src/sys.rs") || is_library;
     let mut complaints = Vec::new();
     for (number, line) in source.code() {
@@ -50,7 +50,7 @@ fn words(source: &Source) -> Vec<Complaint> {
             }
         }
         if !may_be_unsafe && has_word(&line, "unsafe") {
-            complaints.push(source.at(number, "unsafe code outside src/sys and libcr"));
+            complaints.push(source.at(number, "unsafe code outside src/sys, libcr and libcpr"));
         }
     }
     complaints
