@@ -386,6 +386,7 @@ pub const ROWS: &[Row] = &[
     row("udp_option"),
     row("umask"),
     row("unix_backlog").refused("not accepted yet"),
+    row("unix_flight"),
     row("unix_listener"),
     row("unix_name"),
     row("unix_outside"),
