@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::code::{self, STUB, stub};
 use super::task::Stopped;
 use super::{TraceeError, arch, memory};
+use crate::sys::process::{self, Change};
 use crate::sys::{Errno, processor, ptrace};
 
 /// How long the stub waits, in turns of about 15 to 70 ns: for leave to make the call, and to be interrupted. Enough for a busy machine; who is
@@ -91,7 +92,10 @@ fn allow(task: &Stopped, at: u64, window: u64, time: Duration) -> Result<(), Tra
 
 /// Interrupts the stub; returns its registers. A signal that comes meanwhile is the task's own affair.
 fn interrupted(task: &mut Stopped, at: u64) -> Result<libc::user_regs_struct, TraceeError> {
-    ptrace::interrupt(task.tid).map_err(|e| TraceeError::request("interrupt", task.tid, e))?;
+    // One that has stopped already, as a task that a signal has stopped does, would stop again for it as soon as it goes on, and so for ever.
+    if !matches!(process::look(task.tid, false), Ok(Some(Change::Stopped { event: ptrace::EVENT_STOP, .. }))) {
+        ptrace::interrupt(task.tid).map_err(|e| TraceeError::request("interrupt", task.tid, e))?;
+    }
     let (signal, event) = task.wait()?;
     let registers = ptrace::registers(task.tid).map_err(|e| TraceeError::request("read the registers", task.tid, e))?;
     if event != 0 {

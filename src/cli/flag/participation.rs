@@ -17,11 +17,13 @@ pub fn flags() -> Vec<Flag<CheckpointSaid>> {
     let asker = Flag::value("asker", "PID:ADDRESS", |said: &mut CheckpointSaid, value| {
         said.participation.asker = Some(asker(value)?);
         Ok(())
-    });
+    })
+    .help("Where libcr waits for what becomes of its request");
     let alone = Flag::switch("prohibit-requester", |said: &mut CheckpointSaid| {
         said.participation.prohibits_requester = true;
         Ok(())
-    });
+    })
+    .help("Refuse a checkpoint that would take the process that asks for it");
     under("Programs that take part", [flag, asker.hidden(), alone.hidden()])
 }
 
@@ -30,7 +32,8 @@ pub fn of_restart() -> Vec<Flag<RestartSaid>> {
     let asker = Flag::value("asker", "PID:ADDRESS", |said: &mut RestartSaid, value| {
         said.asker = Some(asker(value)?);
         Ok(())
-    });
+    })
+    .help("Where libcr waits for what becomes of its request");
     vec![asker.hidden()]
 }
 
