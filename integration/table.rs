@@ -392,6 +392,7 @@ pub const ROWS: &[Row] = &[
     row("unix_outside"),
     row("unix_pair"),
     row("unix_pending"),
+    row("unix_urgent").refused("out-of-band"),
     row("unix_socket"),
     row("vdso"),
     row("vdso_moved"),

@@ -10,7 +10,7 @@
 //! working directory.
 //! **Refused:** sockets whose other end somebody outside of the job holds, unless a policy decides that they are closed, hung up (the job sees the
 //! end of file) or connected anew by name; clients that wait with data, or are gone; a name that somebody else
-//! uses by now, or another file in its place; eBPF filters; packets behind an error that is not reported yet.
+//! uses by now, or another file in its place; eBPF filters; packets behind an error that is not reported yet; an out-of-band byte that nobody has read.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -149,6 +149,10 @@ impl FileKind for UnixSocket {
         let is_anew = matches!(link, Link::Anew { .. });
         let copy = probe.copy()?;
         let host = |what: &str, errno| KindError::path(format!("read the {what} of"), probe.link, errno);
+        if queue::has_event(copy, PollFlags::POLLPRI).map_err(|errno| host("events", errno))? {
+            let remedy = "let the program read it before the checkpoint (recv with MSG_OOB)".into();
+            return Err(KindError::Unsupported { what: "a Unix socket with an out-of-band byte that nobody has read".into(), remedy });
+        }
         let bound = Bound::of(probe, &shown, &cx.facts)?;
         let mut rights = cx.queues.first().cloned().unwrap_or_default().into_iter();
         let with_rights = |peeked: queue::Peeked| {
