@@ -16,6 +16,7 @@ use core::sync::atomic::Ordering::Relaxed;
 extern "C" fn at_load() {
     let Some(page) = page::get() else { return };
     page.omit.store(1, Relaxed);
+    // One that is there already says at least as much.
     let _ = page.kind.compare_exchange(0, libcr_wire::KIND_OMIT, Relaxed, Relaxed);
 }
 

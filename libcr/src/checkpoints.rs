@@ -57,9 +57,8 @@ pub extern "C" fn cri_init_checkpoint_args_t(version: c_uint, arguments: *mut Ar
 #[unsafe(no_mangle)]
 pub extern "C" fn cr_request_checkpoint(arguments: *mut Arguments, handle: *mut c_ulong) -> c_int {
     // SAFETY: callers pass their structures, as the header asks, or null.
-    let (arguments, into) = unsafe { (arguments.as_ref(), handle.as_mut()) };
-    let Some((arguments, into)) = arguments.zip(into) else { return sys::fail(libc::EFAULT) };
-    let _ = into;
+    let arguments = unsafe { arguments.as_ref() };
+    let Some(arguments) = arguments.filter(|_| !handle.is_null()) else { return sys::fail(libc::EFAULT) };
     match request(arguments) {
         Ok(number) => {
             // SAFETY: as above; not kept as a reference while callbacks ran.

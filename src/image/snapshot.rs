@@ -164,7 +164,7 @@ impl Snapshot {
 }
 
 /// A thread group.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Process {
     /// Process id, in the pid namespace of the checkpoint.
     pub pid: i32,
@@ -204,10 +204,11 @@ pub struct Process {
 }
 
 /// Whether a process ran when the checkpoint was requested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// It ran or slept.
+    #[default]
     Running,
     /// Stopped by this job control signal.
     Stopped(i32),

@@ -55,6 +55,12 @@ impl<'a> Probe<'a> {
         Probe { pid, fd, link, stat, info, reach: Reach::Descriptor(pidfd), copy: OnceCell::new() }
     }
 
+    /// The number by which programs know the object, where it is one of those that have it in the place of an inode (System V IPC). One that is too large for
+    /// any is -1, which no object has.
+    pub fn number(&self) -> i32 {
+        i32::try_from(self.stat.ino).unwrap_or(-1)
+    }
+
     /// A probe of what process `pid` maps in an area, or runs; `fd` is -1. `open` makes a descriptor of it; it is called
     /// when the contents are needed. `info` says with its access mode whether the mapping can write to the file.
     pub fn mapped(

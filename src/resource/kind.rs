@@ -152,8 +152,10 @@ pub trait FileKind: Sync + 'static {
     /// Name and version of the state.
     const TAG: Tag;
 
-    /// Is this descriptor mine? Looks only at the probe.
-    fn claims(&self, probe: &Probe<'_>) -> bool;
+    /// Is this descriptor mine? Looks only at the probe. Kinds of objects to which nothing leads ([`FileKind::named`]) claim nothing.
+    fn claims(&self, _probe: &Probe<'_>) -> bool {
+        false
+    }
 
     /// What makes two descriptions reach the same object.
     fn identity(&self, probe: &Probe<'_>) -> Identity {

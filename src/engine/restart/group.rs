@@ -25,27 +25,10 @@ pub fn apart(snapshot: &Snapshot) -> Vec<(usize, usize)> {
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::image::{Process, State};
+    use crate::image::Process;
 
     fn process(pid: i32, pgid: i32, foreground: bool) -> Process {
-        Process {
-            pid,
-            ppid: 1,
-            pgid,
-            sid: 1,
-            foreground,
-            exit_signal: libc::SIGCHLD,
-            state: State::Running,
-            name: String::new(),
-            command: String::new(),
-            uid: 0,
-            memory: None,
-            table: None,
-            records: vec![],
-            threads: vec![],
-            shares_fs_with: None,
-            shares_handlers_with: None,
-        }
+        Process { pid, ppid: 1, pgid, sid: 1, foreground, ..Process::default() }
     }
 
     #[test]

@@ -96,7 +96,6 @@ fn widest_gap(mut ids: Vec<i32>, most: i32) -> i32 {
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::image::State;
 
     #[test]
     fn new_numbers_come_from_where_the_job_has_none() {
@@ -112,24 +111,7 @@ mod test {
     }
 
     fn process(pid: i32, pgid: i32, sid: i32) -> Process {
-        Process {
-            pid,
-            ppid: 1,
-            pgid,
-            sid,
-            foreground: false,
-            exit_signal: libc::SIGCHLD,
-            state: State::Running,
-            name: String::new(),
-            command: String::new(),
-            uid: 0,
-            memory: None,
-            table: None,
-            records: vec![],
-            threads: vec![],
-            shares_fs_with: None,
-            shares_handlers_with: None,
-        }
+        Process { pid, ppid: 1, pgid, sid, ..Process::default() }
     }
 
     #[test]

@@ -77,27 +77,10 @@ pub fn put_foreground(leader: &mut Stopped, scratch: &Scratch, terminal: i32, gr
 #[cfg(test)]
 mod test {
     use super::*;
-    use crate::image::{Process, State};
+    use crate::image::Process;
 
     fn process(pid: i32, sid: i32) -> Process {
-        Process {
-            pid,
-            ppid: 1,
-            pgid: pid,
-            sid,
-            foreground: false,
-            exit_signal: libc::SIGCHLD,
-            state: State::Running,
-            name: String::new(),
-            command: String::new(),
-            uid: 0,
-            memory: None,
-            table: None,
-            records: vec![],
-            threads: vec![],
-            shares_fs_with: None,
-            shares_handlers_with: None,
-        }
+        Process { pid, ppid: 1, pgid: pid, sid, ..Process::default() }
     }
 
     #[test]

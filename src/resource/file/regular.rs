@@ -10,6 +10,9 @@
 //! **Refused:** at restart, named shared memory of the job's own that somebody uses; a file that is missing or of another type; a mapped program, library or data file whose contents changed; a file
 //! that is read and has changed, other than by growing; one that has become shorter and is written in its middle.
 
+#[path = "regular_changed.rs"]
+mod changed;
+
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -20,6 +23,7 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::{self, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
+use self::changed::{Now, judge};
 use super::cut::Cut;
 use super::evidence::{self, Evidence};
 use super::length::{self, Fate, Writers};
@@ -384,49 +388,6 @@ pub fn capture_path(
     })
 }
 
-/// What stands at the path at restart.
-#[derive(Debug, Clone, Copy)]
-struct Now {
-    size: u64,
-    mtime: (i64, i64),
-    is_same_inode: bool,
-}
-
-impl Now {
-    fn of(found: &FileStat, state: &RegularV1) -> Now {
-        Now {
-            size: u64::try_from(found.size).unwrap_or(0),
-            mtime: (found.mtime_s, found.mtime_ns),
-            is_same_inode: (found.dev, found.ino) == (state.dev, state.ino),
-        }
-    }
-
-    fn is_untouched(&self, state: &RegularV1) -> bool {
-        self.is_same_inode && self.size == state.size && self.mtime == state.mtime
-    }
-}
-
-/// Decides about files that are read, or that are memory, and are not what they were: what is wrong with them, or nothing. Memory that the job
-/// believes in must not change under it. What it reads itself may have grown, and may be another if somebody said so.
-fn judge(state: &RegularV1, now: &Now, uses: Uses, evidence: impl FnOnce() -> Option<Evidence>) -> Option<String> {
-    let is_asked_for = state.is_accepted || !state.goes_back();
-    if !uses.is_memory && (is_asked_for || state.size == 0) {
-        return None;
-    }
-    let looks_same = (now.size, now.mtime) == (state.size, state.mtime);
-    let may_have_grown = !uses.is_memory && state.size <= now.size;
-    let other_size = || format!("it had {} bytes and has {}", state.size, now.size);
-    match (&state.evidence, state.evidence.as_ref().and_then(|_| evidence())) {
-        (Some(old), Some(new)) if *old != new => Some(format!("it had {} and has {}", old.word(), new.word())),
-        (Some(Evidence::BuildId(_)), Some(_)) => None,
-        (Some(Evidence::Checksum(_)), Some(_)) if may_have_grown || now.size == state.size => None,
-        (Some(Evidence::Ends(_)), Some(_)) if may_have_grown && now.size != state.size && now.is_same_inode => None,
-        _ if looks_same => None,
-        _ if now.size != state.size => Some(other_size()),
-        _ => Some(format!("it was last written {}", later(state.mtime, now.mtime))),
-    }
-}
-
 /// Says what becomes of a file that the job writes, or refuses it.
 fn said_of_fate(state: &RegularV1, fate: Fate, path: PathBuf, now: u64, warnings: &mut Vec<String>) -> Result<(), KindError> {
     let name = path.display();
@@ -439,15 +400,6 @@ fn said_of_fate(state: &RegularV1, fate: Fate, path: PathBuf, now: u64, warnings
         Fate::Short => return Err(KindError::Shorter { path, was: state.size, now }),
     }
     Ok(())
-}
-
-fn later(old: (i64, i64), new: (i64, i64)) -> String {
-    let seconds = new.0.saturating_sub(old.0);
-    match seconds {
-        0 => "within the same second".to_owned(),
-        1.. => format!("{seconds} seconds later"),
-        _ => format!("{} seconds earlier", seconds.unsigned_abs()),
-    }
 }
 
 /// Puts a file that the job can write back to its saved length.

@@ -6,7 +6,7 @@
 //! listening with its backlog and clients that wait; datagrams from many, with the names of their senders.
 //! **Lost:** where in a stream descriptors begin when several pieces wait with them (they come with the last byte of their piece); the
 //! process in SO_PEERCRED and in credentials on their way when ids are new or may not be chosen, in the latter also when it has ended; peers as processes (SO_PEERPIDFD); which
-//! socket sent a datagram, if it has no name; for others than root, a node that is neither where its name leads nor beside that, nor in the
+//! socket sent a datagram, if it has no name; an empty datagram that an earlier checkpoint of the same life has seen; for others than root, a node that is neither where its name leads nor beside that, nor in the
 //! working directory.
 //! **Refused:** sockets whose other end somebody outside of the job holds, unless a policy decides that they are closed, hung up (the job sees the
 //! end of file) or connected anew by name; clients that wait with data, or are gone; a name that somebody else

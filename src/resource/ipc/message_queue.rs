@@ -54,12 +54,8 @@ impl FileKind for MessageQueue {
     type State = MessageQueueV1;
     const TAG: Tag = Tag::new("message_queue", 1);
 
-    fn claims(&self, _: &Probe<'_>) -> bool {
-        false
-    }
-
     fn identity(&self, probe: &Probe<'_>) -> Identity {
-        Identity::Number(i32::try_from(probe.stat.ino).unwrap_or(-1))
+        Identity::Number(probe.number())
     }
 
     fn named(&self, facts: &Facts) -> Vec<Named> {
@@ -72,7 +68,7 @@ impl FileKind for MessageQueue {
     }
 
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<MessageQueueV1, KindError> {
-        let id = i32::try_from(probes[0].stat.ino).unwrap_or(-1);
+        let id = probes[0].number();
         let what = super::call(Sort::Messages, id);
         let failed = |errno| KindError::host(format!("read {what}"), errno);
         let stat = ipc::messages(id).map_err(failed)?;

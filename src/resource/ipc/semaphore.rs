@@ -57,12 +57,8 @@ impl FileKind for Semaphore {
     type State = SemaphoreV1;
     const TAG: Tag = Tag::new("semaphore", 1);
 
-    fn claims(&self, _: &Probe<'_>) -> bool {
-        false
-    }
-
     fn identity(&self, probe: &Probe<'_>) -> Identity {
-        Identity::Number(i32::try_from(probe.stat.ino).unwrap_or(-1))
+        Identity::Number(probe.number())
     }
 
     fn named(&self, facts: &Facts) -> Vec<Named> {
@@ -76,7 +72,7 @@ impl FileKind for Semaphore {
     }
 
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<SemaphoreV1, KindError> {
-        let id = i32::try_from(probes[0].stat.ino).unwrap_or(-1);
+        let id = probes[0].number();
         let what = super::call(Sort::Semaphores, id);
         let failed = |errno| KindError::host(format!("read {what}"), errno);
         let stat = ipc::semaphores(id).map_err(failed)?;

@@ -60,7 +60,7 @@ impl FileKind for SysvMemory {
 
     /// The inode of an attached segment has its id for a number.
     fn identity(&self, probe: &Probe<'_>) -> Identity {
-        Identity::Number(i32::try_from(probe.stat.ino).unwrap_or(-1))
+        Identity::Number(probe.number())
     }
 
     fn named(&self, facts: &Facts) -> Vec<Named> {
@@ -73,7 +73,7 @@ impl FileKind for SysvMemory {
     }
 
     fn capture(&self, probes: &[&Probe<'_>], cx: &mut Capture) -> Result<SysvMemoryV1, KindError> {
-        let id = i32::try_from(probes[0].stat.ino).map_err(|_| KindError::host("read the id of a segment", Errno::EOVERFLOW))?;
+        let id = probes[0].number();
         let what = super::call(Sort::Memory, id);
         let stat = ipc::memory(id).map_err(|errno| KindError::host(format!("look at {what}"), errno))?;
         let areas: Vec<_> = probes.iter().filter_map(|probe| Some((probe.pid, probe.area()?))).collect();
