@@ -1,4 +1,4 @@
-//! Every case runs in private pid, mount, network and IPC namespaces, with the harness as their first process.
+//! Every case runs in private pid, mount, network and IPC namespaces with pseudo-terminals of its own, and with the harness as their first process.
 //!
 //! Two steps, because a pid namespace begins with the next child: `outer` makes the namespaces and starts the suite
 //! again, and that one calls `enter`. Killing the first process kills everything in the namespace, so nothing outlives
@@ -70,7 +70,15 @@ fn isolate() -> Result<(), Errno> {
         }
     }
     raise_loopback()?;
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
+    separate_terminals()
+}
+
+/// Pseudo-terminals of the case's own: no other case takes the number of one that is about to come back.
+fn separate_terminals() -> Result<(), Errno> {
+    let options = Some("newinstance,ptmxmode=0666,mode=0620");
+    mount(Some("devpts"), "/dev/pts", Some("devpts"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, options)?;
+    mount(Some("/dev/pts/ptmx"), "/dev/ptmx", None::<&str>, MsFlags::MS_BIND, None::<&str>)
 }
 
 /// A network namespace has a loopback device, which is down: one message to the kernel (rtnetlink(7)) changes that. Ports and addresses of
